@@ -1,0 +1,10 @@
+# Flags of every target. TIDINGS_SANITIZE: "", "address,undefined" or "thread".
+set(TIDINGS_SANITIZE "" CACHE STRING "sanitizers, as -fsanitize takes them")
+
+add_library(tidings_options INTERFACE)
+target_include_directories(tidings_options INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(tidings_options INTERFACE -Wall -Wextra -Wno-missing-field-initializers -fno-omit-frame-pointer)
+if(TIDINGS_SANITIZE)
+  target_compile_options(tidings_options INTERFACE -fsanitize=${TIDINGS_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(tidings_options INTERFACE -fsanitize=${TIDINGS_SANITIZE})
+endif()

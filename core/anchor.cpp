@@ -1,0 +1,1 @@
+// Anchor until the directory has its first source.
