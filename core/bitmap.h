@@ -1,5 +1,5 @@
-// Sets of partner ordinals: Roaring bitmaps (Lemire et al., "Roaring Bitmaps: Implementation of an Optimized
-// Software Library", 2018; format: RoaringFormatSpec).
+// Sets of partner ordinals: Roaring bitmaps (Lemire et al., "Roaring Bitmaps: Implementation of an
+// Optimized Software Library", 2018; format: RoaringFormatSpec).
 #pragma once
 
 #include <cstdint>
@@ -23,11 +23,13 @@ std::string serialize(const Bitmap& set);
 /// The inverse; malformed bytes are an error, never undefined behaviour.
 Result<Bitmap> deserialize_bitmap(std::string_view bytes);
 
-/// Appends the set's maximal runs as LEB128 pairs (gap since the end of the previous run, run length - 1).
-/// Cost follows containers and runs, not members: all of ten million partners are one run.
+/// Appends the set's maximal runs as LEB128 pairs (gap since the end of the previous run, run
+/// length - 1). Cost follows containers and runs, not members: all of ten million partners are one
+/// run.
 void append_runs(const Bitmap& set, std::string& out);
 
-/// Digest of an audience: SHA-256 of "tidings.audience.v1\n" and the runs of append_runs. Depends only on the set.
+/// Digest of an audience: SHA-256 of "tidings.audience.v1\n" and the runs of append_runs. Depends
+/// only on the set.
 Hash256 audience_digest(const Bitmap& set);
 
 }  // namespace tidings

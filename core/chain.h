@@ -1,4 +1,5 @@
-// The hash chain: which commit records a reader accepts (PROTOCOL.md rules 3-6). Pure; bytes are events/envelope.h's.
+// The hash chain: which commit records a reader accepts (PROTOCOL.md rules 3-6). Pure; bytes are
+// events/envelope.h's.
 #pragma once
 
 #include "core/ids.h"

@@ -20,7 +20,8 @@ public:
     virtual Result<Command> decode_command(std::string_view bytes) const = 0;
 
     /// A whole commit record. Fills `envelope.hash`.
-    virtual std::string encode_commit(Envelope& envelope, std::span<const Outcome> outcomes) const = 0;
+    virtual std::string encode_commit(Envelope& envelope,
+                                      std::span<const Outcome> outcomes) const = 0;
     /// Checks magic, version, lengths and the self-hash, and looks at nothing else (rule 4).
     /// Errors: corruption, newer_format.
     virtual Result<Envelope> decode_envelope(std::string_view record) const = 0;

@@ -1,5 +1,6 @@
-// Commands: what is asked. A command carries everything that deciding it may depend on besides the facts:
-// its id, the time of its ingress, who asks. Stored in the command log (events/schema.capnp).
+// Commands: what is asked. A command carries everything that deciding it may depend on besides the
+// facts: its id, the time of its ingress, who asks. Stored in the command log
+// (events/schema.capnp).
 #pragma once
 
 #include <optional>
@@ -36,7 +37,8 @@ struct Actor {
     bool operator==(const Actor&) const = default;
 };
 
-/// When an upstream fact happened, as its source says; the greater (micros, tiebreak) wins whatever arrives first.
+/// When an upstream fact happened, as its source says; the greater (micros, tiebreak) wins whatever
+/// arrives first.
 struct SourceStamp {
     std::int64_t micros = 0;
     Hash256 tiebreak;  ///< SHA-256 of the raw body
@@ -45,7 +47,8 @@ struct SourceStamp {
 
 struct MetricsPatch {
     std::optional<std::uint64_t> clicks, signups, sales, paid_accounts;  ///< each at most 2^53 - 1
-    Money revenue, commission;  ///< the currencies named are set; 0 clears (the currency stays, as "0")
+    Money revenue,
+        commission;  ///< the currencies named are set; 0 clears (the currency stays, as "0")
     bool operator==(const MetricsPatch&) const = default;
 };
 
@@ -57,9 +60,11 @@ struct PartnerPatch {
     std::optional<std::vector<std::string>> tags;  ///< sorted, distinct
     std::optional<Timestamp> joined_at;
     MetricsPatch metrics;
-    bool clear_metrics = false;        ///< merge-patch null: all counters 0, every currency seen "0", then `metrics`
+    bool clear_metrics =
+        false;  ///< merge-patch null: all counters 0, every currency seen "0", then `metrics`
     bool clear_revenue = false, clear_commission = false;
-    std::optional<SourceStamp> stamp;  ///< upstream only: an older one than the partner's newest is ignored
+    std::optional<SourceStamp>
+        stamp;  ///< upstream only: an older one than the partner's newest is ignored
     bool operator==(const PartnerPatch&) const = default;
 };
 
@@ -75,12 +80,15 @@ struct SetWebhookSecret {
 };
 
 /// One PUT, PATCH or DELETE (one patch), a chunk of an import (many), or an upstream delivery.
-/// Patches apply one after the other. One that cannot apply (no email at first sight, must_exist) is rejected alone.
+/// Patches apply one after the other. One that cannot apply (no email at first sight, must_exist)
+/// is rejected alone.
 struct UpsertPartners {
     std::vector<PartnerPatch> partners;
-    bool must_exist = false;      ///< PATCH, DELETE
-    bool revive = false;          ///< PUT, import, upsert: a deleted partner without a status given becomes active
-    bool hold_unknown = false;    ///< upstream: a patch that only deletes an unknown partner is held, invisible
+    bool must_exist = false;  ///< PATCH, DELETE
+    bool revive =
+        false;  ///< PUT, import, upsert: a deleted partner without a status given becomes active
+    bool hold_unknown =
+        false;  ///< upstream: a patch that only deletes an unknown partner is held, invisible
     bool operator==(const UpsertPartners&) const = default;
 };
 
@@ -89,14 +97,16 @@ struct AdjustMetrics {
     enum class Mode : std::uint8_t { add, set };
     PartnerId partner;
     Mode mode = Mode::add;
-    std::int64_t clicks = 0, signups = 0, sales = 0, paid_accounts = 0;  ///< add: may be negative; result never below 0
-    MetricsPatch set;      ///< mode set
-    Money revenue, commission;  ///< mode add
-    SourceStamp stamp;     ///< mode set: an older one is ignored
+    std::int64_t clicks = 0, signups = 0, sales = 0,
+                 paid_accounts = 0;  ///< add: may be negative; result never below 0
+    MetricsPatch set;                ///< mode set
+    Money revenue, commission;       ///< mode add
+    SourceStamp stamp;               ///< mode set: an older one is ignored
     bool operator==(const AdjustMetrics&) const = default;
 };
 
-/// Partnero customer.*: a customer referred by a partner counts as one signup while it is not deleted.
+/// Partnero customer.*: a customer referred by a partner counts as one signup while it is not
+/// deleted.
 struct RecordCustomer {
     std::string key;
     PartnerId partner;  ///< empty: none named
@@ -105,7 +115,8 @@ struct RecordCustomer {
     bool operator==(const RecordCustomer&) const = default;
 };
 
-/// Partnero transaction.*: one sale, its revenue and commission, while it is not deleted (refunded).
+/// Partnero transaction.*: one sale, its revenue and commission, while it is not deleted
+/// (refunded).
 struct RecordTransaction {
     std::string key;
     PartnerId partner;
@@ -138,7 +149,8 @@ struct RecordOpens {
     struct Group {
         EventNumber message;
         Bitmap partners;
-        std::vector<Timestamp> at;  ///< in ascending order of partners, or empty: the command's time
+        std::vector<Timestamp>
+            at;  ///< in ascending order of partners, or empty: the command's time
         bool operator==(const Group&) const = default;
     };
     std::vector<Group> groups;  ///< messages ascending and distinct
@@ -161,8 +173,9 @@ struct MarkRead {
     bool operator==(const MarkRead&) const = default;
 };
 
-using CommandBody = std::variant<UpsertProgram, SetWebhookSecret, UpsertPartners, AdjustMetrics, RecordCustomer,
-                                 RecordTransaction, SendMessage, RecordOpens, PostReply, MarkRead>;
+using CommandBody =
+    std::variant<UpsertProgram, SetWebhookSecret, UpsertPartners, AdjustMetrics, RecordCustomer,
+                 RecordTransaction, SendMessage, RecordOpens, PostReply, MarkRead>;
 /// "SendMessage", ... for logs, metrics and `log cat`.
 const char* name_of(const CommandBody& body);
 
@@ -174,7 +187,7 @@ struct Command {
     ContentDigest digest;
     CallerDigest caller;
     bool remember = false;  ///< its id came from a key: success is remembered (PROTOCOL.md rule 14)
-    bool track = false;     ///< sends and replies: its outcome can be asked for at /v1/commands/{id}
+    bool track = false;  ///< sends and replies: its outcome can be asked for at /v1/commands/{id}
     CommandBody body;
     bool operator==(const Command&) const = default;
 };

@@ -1,5 +1,6 @@
-// Events: facts, and the outcome of one command. An event carries after-states, so that folding it needs no
-// arithmetic that a later version could do differently. Stored in the commits (events/schema.capnp).
+// Events: facts, and the outcome of one command. An event carries after-states, so that folding it
+// needs no arithmetic that a later version could do differently. Stored in the commits
+// (events/schema.capnp).
 #pragma once
 
 #include <optional>
@@ -59,7 +60,8 @@ struct TransactionState {
     bool operator==(const TransactionState&) const = default;
 };
 
-/// Live transactions of one customer with one partner; paid_accounts counts the customers with at least one.
+/// Live transactions of one customer with one partner; paid_accounts counts the customers with at
+/// least one.
 struct PayerState {
     PartnerId partner;
     std::string customer;
@@ -81,7 +83,8 @@ struct PartnersChanged {
     std::vector<PartnerState> partners;
     bool operator==(const PartnersChanged&) const = default;
 };
-/// After-states of upstream facts; a held partner with empty metrics and no stamp is no longer held.
+/// After-states of upstream facts; a held partner with empty metrics and no stamp is no longer
+/// held.
 struct UpstreamFactsChanged {
     std::vector<HeldPartner> held;
     std::vector<CustomerState> customers;
@@ -106,7 +109,8 @@ struct MessagesOpened {
     struct Group {
         EventNumber message;
         Bitmap partners;
-        std::vector<Timestamp> at;  ///< in ascending order of partners, or empty: the outcome's time
+        std::vector<Timestamp>
+            at;  ///< in ascending order of partners, or empty: the outcome's time
         bool operator==(const Group&) const = default;
     };
     std::vector<Group> groups;
@@ -130,8 +134,8 @@ struct ConversationRead {
     bool operator==(const ConversationRead&) const = default;
 };
 
-using Event = std::variant<ProgramChanged, WebhookSecretSet, PartnersChanged, UpstreamFactsChanged, MessageSent,
-                           MessagesOpened, ReplyPosted, ConversationRead>;
+using Event = std::variant<ProgramChanged, WebhookSecretSet, PartnersChanged, UpstreamFactsChanged,
+                           MessageSent, MessagesOpened, ReplyPosted, ConversationRead>;
 const char* name_of(const Event& event);
 
 /// A decision against a command. `plan` is the one in force, recorded with refusals for M7.
@@ -145,16 +149,17 @@ struct Refusal {
 
 /// One part of a bulk command that did not apply; the others did.
 struct Rejected {
-    std::uint32_t index = 0;  ///< UpsertPartners: index of the patch; RecordOpens: the partner's ordinal
-    EventNumber message;      ///< RecordOpens only
+    std::uint32_t index =
+        0;  ///< UpsertPartners: index of the patch; RecordOpens: the partner's ordinal
+    EventNumber message;  ///< RecordOpens only
     ErrorCode code = ErrorCode::invalid;
     bool operator==(const Rejected&) const = default;
 };
 
 enum class OutcomeStatus : std::uint8_t {
-    applied,   ///< its events are facts
-    unchanged, ///< nothing to change (a repeated open, an older upstream fact, an equal upsert)
-    replayed,  ///< same id, same content: the first answer again
+    applied,    ///< its events are facts
+    unchanged,  ///< nothing to change (a repeated open, an older upstream fact, an equal upsert)
+    replayed,   ///< same id, same content: the first answer again
     refused,
 };
 
@@ -166,8 +171,8 @@ struct Outcome {
     Timestamp time;  ///< the program's log time at the decision
     OutcomeStatus status = OutcomeStatus::unchanged;
     bool remember = false, track = false;  ///< as in the command
-    EventNumber first_event;   ///< number of events[0]; 0 without events
-    EventNumber answer;        ///< the message or post that the command made (or had made); 0: none
+    EventNumber first_event;               ///< number of events[0]; 0 without events
+    EventNumber answer;  ///< the message or post that the command made (or had made); 0: none
     std::uint32_t created = 0, updated = 0, unchanged = 0;  ///< UpsertPartners
     std::uint32_t first_opens = 0;                          ///< RecordOpens
     std::vector<Rejected> rejected;

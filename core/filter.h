@@ -13,7 +13,9 @@ enum class Metric : std::uint8_t { clicks, signups, sales, paid_accounts, revenu
 enum class Comparison : std::uint8_t { less, less_equal, equal, not_equal, greater_equal, greater };
 enum class Engagement : std::uint8_t { opened, not_opened, replied };
 
-inline constexpr bool is_money(Metric metric) { return metric == Metric::revenue || metric == Metric::commission; }
+inline constexpr bool is_money(Metric metric) {
+    return metric == Metric::revenue || metric == Metric::commission;
+}
 /// "clicks", ... and ">=", ... and "not_opened", ... as in the API.
 const char* name_of(Metric metric);
 const char* name_of(Comparison op);
@@ -21,9 +23,19 @@ const char* name_of(Engagement engagement);
 bool compare(std::int64_t left, Comparison op, std::int64_t right);
 
 struct Filter {
-    enum class Kind : std::uint8_t { all, any, negation, tag, metric, joined_before, joined_after, engagement };
+    enum class Kind : std::uint8_t {
+        all,
+        any,
+        negation,
+        tag,
+        metric,
+        joined_before,
+        joined_after,
+        engagement
+    };
     Kind kind = Kind::all;
-    std::vector<Filter> children;  ///< all, any: any number (empty all = everyone, empty any = no one); negation: one
+    std::vector<Filter> children;  ///< all, any: any number (empty all = everyone, empty any = no
+                                   ///< one); negation: one
     std::string tag;
     Metric metric = Metric::clicks;
     Comparison op = Comparison::equal;

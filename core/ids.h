@@ -65,8 +65,8 @@ using LogId = ByteArray<struct LogIdTag, 16>;
 /// SHA-256.
 using Hash256 = ByteArray<struct Hash256Tag, 32>;
 
-/// "msg_" or "post_" and 32 lowercase hex digits: 8 bytes of SHA-256(program id), 8 bytes of the event number
-/// that created it (big endian). Unique across programs, derived from facts alone.
+/// "msg_" or "post_" and 32 lowercase hex digits: 8 bytes of SHA-256(program id), 8 bytes of the
+/// event number that created it (big endian). Unique across programs, derived from facts alone.
 std::string message_id(const ProgramId& program, EventNumber number);
 std::string post_id(const ProgramId& program, EventNumber number);
 /// The event number in `id` if it is well-formed and belongs to `program`; nothing otherwise.
@@ -94,15 +94,17 @@ private:
     void* context_;
 };
 
-/// The partition a program lives in: first 8 bytes (big endian) of SHA-256(program id) modulo `count`.
-/// `count` is the genesis count, never a topic's current one (PROTOCOL.md rule 1).
+/// The partition a program lives in: first 8 bytes (big endian) of SHA-256(program id) modulo
+/// `count`. `count` is the genesis count, never a topic's current one (PROTOCOL.md rule 1).
 PartitionId route(const ProgramId& program, std::uint32_t count);
 
 }  // namespace tidings
 
 template <class Tag, class T>
 struct std::hash<tidings::Strong<Tag, T>> {
-    std::size_t operator()(const tidings::Strong<Tag, T>& id) const { return std::hash<T>{}(id.value); }
+    std::size_t operator()(const tidings::Strong<Tag, T>& id) const {
+        return std::hash<T>{}(id.value);
+    }
 };
 template <class Tag, std::size_t N>
 struct std::hash<tidings::ByteArray<Tag, N>> {

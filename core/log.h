@@ -1,5 +1,6 @@
-// Port: one partition's log, made of a command log and a commits log. Two implementations: embedded (RocksDB) and
-// Kafka. Nothing here blocks for the outside: what is not there yet is an empty answer.
+// Port: one partition's log, made of a command log and a commits log. Two implementations: embedded
+// (RocksDB) and Kafka. Nothing here blocks for the outside: what is not there yet is an empty
+// answer.
 #pragma once
 
 #include <cstdint>
@@ -22,9 +23,10 @@ struct CommitRecord {
 };
 
 enum class AppendState {
-    idle,      ///< no append under way: the last one is in the log (or lost for good; reading tells)
-    pending,   ///< under way
-    unknown,   ///< timed out or failed: outcome unknown; append the same bytes again (PROTOCOL.md rule 10)
+    idle,     ///< no append under way: the last one is in the log (or lost for good; reading tells)
+    pending,  ///< under way
+    unknown,  ///< timed out or failed: outcome unknown; append the same bytes again (PROTOCOL.md
+              ///< rule 10)
 };
 
 /// One thread (the partition's) uses everything but `append_command`, which any thread may call.
@@ -33,12 +35,14 @@ public:
     virtual ~Log() = default;
     virtual const Genesis& genesis() const = 0;
 
-    /// Queues a command record. It becomes visible to read_commands in the order of the calls; it is durable at the
-    /// latest when the commit that answers it is. Errors: overloaded (more than limits::kQueueBytes are waiting).
+    /// Queues a command record. It becomes visible to read_commands in the order of the calls; it
+    /// is durable at the latest when the commit that answers it is. Errors: overloaded (more than
+    /// limits::kQueueBytes are waiting).
     virtual Result<void> append_command(std::string record) = 0;
 
-    /// Appends up to `max_bytes` (at least one record if there is any) of command records from `from` on to `out`.
-    /// Errors: log_mismatch (a gap, or the log starts after `from`; rule 11), io.
+    /// Appends up to `max_bytes` (at least one record if there is any) of command records from
+    /// `from` on to `out`. Errors: log_mismatch (a gap, or the log starts after `from`; rule 11),
+    /// io.
     virtual Result<void> read_commands(CommandPosition from, std::size_t max_bytes,
                                        std::vector<CommandRecord>& out) = 0;
 
@@ -46,9 +50,11 @@ public:
     virtual void append_commit(std::string record) = 0;
     virtual AppendState append_state() = 0;
 
-    /// Appends commit records from `from` on to `out`, up to `max_bytes` (at least one if there is any).
-    /// Only durable records are returned. Errors: log_mismatch (`from` lies beyond the end + 1), io, corruption.
-    virtual Result<void> read_commits(LogPosition from, std::size_t max_bytes, std::vector<CommitRecord>& out) = 0;
+    /// Appends commit records from `from` on to `out`, up to `max_bytes` (at least one if there is
+    /// any). Only durable records are returned. Errors: log_mismatch (`from` lies beyond the end +
+    /// 1), io, corruption.
+    virtual Result<void> read_commits(LogPosition from, std::size_t max_bytes,
+                                      std::vector<CommitRecord>& out) = 0;
 
     /// Position after the last commit record that is known to be durable.
     virtual Result<LogPosition> end_of_commits() = 0;

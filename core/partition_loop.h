@@ -1,5 +1,6 @@
-// The partition loop: follows the commits log by the chain's rules and, as its decider, appends to it with depth one
-// (PROTOCOL.md rules 4-12, DESIGN.md decision 2). It owns no thread and never blocks: its host steps it.
+// The partition loop: follows the commits log by the chain's rules and, as its decider, appends to
+// it with depth one (PROTOCOL.md rules 4-12, DESIGN.md decision 2). It owns no thread and never
+// blocks: its host steps it.
 #pragma once
 
 #include <functional>
@@ -39,15 +40,16 @@ enum class StepResult {
 class PartitionLoop {
 public:
     /// All references outlive the loop. `decides`: false for a follower.
-    PartitionLoop(Log& log, const Codec& codec, Projection& projection, CommitObserver& observer, bool decides);
+    PartitionLoop(Log& log, const Codec& codec, Projection& projection, CommitObserver& observer,
+                  bool decides);
 
     /// Rule 7: reads forward from the ledger's entry and must reach exactly the stored tip.
     /// Errors: log_mismatch with the commit that is gone, corruption, io. Call once before step().
     Result<void> verify_start();
 
     /// One unit of work: publish a record read back, read on, or decide and append the next run.
-    /// After an error the loop refuses to go on (every later step gives the same error), except `io`, which may be
-    /// stepped again.
+    /// After an error the loop refuses to go on (every later step gives the same error), except
+    /// `io`, which may be stepped again.
     Result<StepResult> step();
 
     /// True once every commit that was in the log at the last read is applied.
@@ -76,8 +78,9 @@ private:
     bool decides_;
     bool caught_up_ = false;
     Tip tip_;
-    std::vector<Run> run_;              ///< at most one: made, appended, not yet read back
-    std::vector<CommandRecord> queue_;  ///< read from the log, not yet answered by an accepted commit
+    std::vector<Run> run_;  ///< at most one: made, appended, not yet read back
+    std::vector<CommandRecord>
+        queue_;  ///< read from the log, not yet answered by an accepted commit
     LoopCounters counters_;
     std::optional<Error> stopped_;
 };

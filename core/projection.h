@@ -14,19 +14,23 @@ struct LedgerEntry {
     Tip tip;  ///< as it stood after that commit
 };
 
-/// One thread folds and publishes. Storage failures of publish are results; those of reads are exceptions.
+/// One thread folds and publishes. Storage failures of publish are results; those of reads are
+/// exceptions.
 class Projection {
 public:
     virtual ~Projection() = default;
-    /// Of the last published commit; a default Tip (sequence 0, zero hash) when nothing was ever published.
+    /// Of the last published commit; a default Tip (sequence 0, zero hash) when nothing was ever
+    /// published.
     virtual Tip tip() const = 0;
-    /// The newest ledger entry with sequence <= tip's that is at least a few commits old, or genesis' when young.
+    /// The newest ledger entry with sequence <= tip's that is at least a few commits old, or
+    /// genesis' when young.
     virtual std::optional<LedgerEntry> ledger() const = 0;
     /// Tip plus everything folded since.
     virtual const Facts& facts() const = 0;
     /// Applies an outcome to the run in progress. Nothing of it is visible to readers yet.
     virtual void fold(const Outcome& outcome) = 0;
-    /// Writes everything folded since the last publish, and `tip`, in one batch; then readers see it at once.
+    /// Writes everything folded since the last publish, and `tip`, in one batch; then readers see
+    /// it at once.
     virtual Result<void> publish(const Tip& tip) = 0;
     /// Forgets everything folded since the last publish.
     virtual void drop() = 0;

@@ -1,5 +1,6 @@
 // What may fail returns a Result: a value or an Error that a caller can show.
-// Errors are values; exceptions of libraries are turned into Errors at the edge where the library is called.
+// Errors are values; exceptions of libraries are turned into Errors at the edge where the library
+// is called.
 #pragma once
 
 #include <boost/system/result.hpp>
@@ -32,11 +33,12 @@ enum class ErrorCode {
     outcome_unknown,
     not_a_recipient,
     // below the API
-    io,             ///< the disk or the broker failed; trying again may help
-    corruption,     ///< stored bytes are not what was written
-    log_mismatch,   ///< the log was truncated, replaced or altered under its readers (PROTOCOL.md rules 1, 4-7)
-    newer_format,   ///< written by a newer version; never skipped (rule 8)
-    usage,          ///< configuration or command line
+    io,            ///< the disk or the broker failed; trying again may help
+    corruption,    ///< stored bytes are not what was written
+    log_mismatch,  ///< the log was truncated, replaced or altered under its readers (PROTOCOL.md
+                   ///< rules 1, 4-7)
+    newer_format,  ///< written by a newer version; never skipped (rule 8)
+    usage,         ///< configuration or command line
 };
 
 /// The word for `code` in problem documents, logs and metrics, e.g. "plan_required".
@@ -57,13 +59,15 @@ struct Error {
     bool operator==(const Error&) const = default;
 };
 
-/// A value where an error was not possible; thrown by Result::value() on an error, which is an own bug.
+/// A value where an error was not possible; thrown by Result::value() on an error, which is an own
+/// bug.
 class BadResult : public std::logic_error {
 public:
     explicit BadResult(const Error& error) : std::logic_error(error.detail) {}
 };
 
-[[noreturn]] inline void throw_exception_from_error(const Error& error, const boost::source_location&) {
+[[noreturn]] inline void throw_exception_from_error(const Error& error,
+                                                    const boost::source_location&) {
     throw BadResult(error);
 }
 

@@ -1,5 +1,6 @@
-// What connectors see of the running broker: where a program lives, how to submit a command, how to read.
-// Implemented by the host in apps/ (threads, queues); reads are answered from ReadModels on the caller's thread.
+// What connectors see of the running broker: where a program lives, how to submit a command, how to
+// read. Implemented by the host in apps/ (threads, queues); reads are answered from ReadModels on
+// the caller's thread.
 #pragma once
 
 #include <functional>
@@ -14,9 +15,9 @@ namespace tidings {
 
 /// The outcome of a submitted command, once its commit is durable and visible.
 struct Applied {
-    Outcome outcome;      ///< without its events
+    Outcome outcome;  ///< without its events
     PartitionId partition;
-    Sequence sequence;    ///< of the commit: Tidings-Position
+    Sequence sequence;  ///< of the commit: Tidings-Position
 };
 
 class Broker {
@@ -30,22 +31,25 @@ public:
     virtual const ReadModels& read(PartitionId) const = 0;
     const ReadModels& read(const ProgramId& program) const { return read(partition_of(program)); }
 
-    /// Stamps `command.time` with the clock, encodes, and appends. `done` is called exactly once, on a thread of the
-    /// broker; it must not block. Errors given to `done`: overloaded (nothing happened), outcome_unknown (it may yet
-    /// happen), io (stopped).
+    /// Stamps `command.time` with the clock, encodes, and appends. `done` is called exactly once,
+    /// on a thread of the broker; it must not block. Errors given to `done`: overloaded (nothing
+    /// happened), outcome_unknown (it may yet happen), io (stopped).
     virtual void submit(Command command, Done done) = 0;
 
     /// True while a command with this id is submitted here and not yet answered.
     virtual bool pending(const ProgramId&, const CommandId&) const = 0;
 
-    /// Calls `done` once the partition has applied `sequence`, or with not_caught_up after `timeout_ms`.
-    /// May call `done` before it returns.
-    virtual void wait_for(PartitionId, Sequence sequence, int timeout_ms, std::function<void(Result<void>)> done) = 0;
+    /// Calls `done` once the partition has applied `sequence`, or with not_caught_up after
+    /// `timeout_ms`. May call `done` before it returns.
+    virtual void wait_for(PartitionId, Sequence sequence, int timeout_ms,
+                          std::function<void(Result<void>)> done) = 0;
 
-    /// Keyed digest of a command's content or of a caller (HMAC-SHA-256 under the deployment's digest key).
+    /// Keyed digest of a command's content or of a caller (HMAC-SHA-256 under the deployment's
+    /// digest key).
     virtual ContentDigest content_digest(std::string_view canonical) const = 0;
     virtual CallerDigest caller_digest(std::string_view canonical) const = 0;
-    /// Seals and opens secrets under the deployment key (AES-256-GCM; `context` is authenticated, not stored).
+    /// Seals and opens secrets under the deployment key (AES-256-GCM; `context` is authenticated,
+    /// not stored).
     virtual std::string seal(std::string_view plain, std::string_view context) const = 0;
     virtual Result<std::string> open(std::string_view sealed, std::string_view context) const = 0;
 

@@ -1,5 +1,6 @@
-// Every question that the API asks of one partition's read models. All answers are committed and durable facts.
-// Thread-safe: each call sees one consistent state (the rows of one tip). Storage failures are thrown.
+// Every question that the API asks of one partition's read models. All answers are committed and
+// durable facts. Thread-safe: each call sees one consistent state (the rows of one tip). Storage
+// failures are thrown.
 #pragma once
 
 #include <memory>
@@ -34,15 +35,15 @@ struct ProgramView {
 };
 
 struct ProgramSummary {
-    std::uint64_t messages = 0;        ///< sent
-    std::uint64_t partners = 0;        ///< active: whom a send to all would reach
+    std::uint64_t messages = 0;  ///< sent
+    std::uint64_t partners = 0;  ///< active: whom a send to all would reach
     std::uint64_t unread_replies = 0;
 };
 
 struct PartnerQuery {
-    std::string query;                     ///< case-insensitive substring; empty: any
-    std::string tag;                       ///< empty: any
-    std::optional<PartnerStatus> status;   ///< nothing: all
+    std::string query;                    ///< case-insensitive substring; empty: any
+    std::string tag;                      ///< empty: any
+    std::optional<PartnerStatus> status;  ///< nothing: all
 };
 
 struct TagCount {
@@ -52,7 +53,9 @@ struct TagCount {
 
 struct MessageStats {
     std::uint64_t recipients = 0, opens = 0, replied = 0, unread_replies = 0;
-    double open_rate() const { return recipients == 0 ? 0.0 : static_cast<double>(opens) / recipients; }
+    double open_rate() const {
+        return recipients == 0 ? 0.0 : static_cast<double>(opens) / recipients;
+    }
     bool operator==(const MessageStats&) const = default;
 };
 
@@ -69,7 +72,8 @@ struct MessageCard {
     Hash256 digest;
     std::uint64_t recipients = 0;
     std::string sender_json;  ///< {"id":…,"name":…}
-    std::string inbox_json;   ///< the members id, subject, preview, sender, sent_at of an inbox row, without braces
+    std::string inbox_json;  ///< the members id, subject, preview, sender, sent_at of an inbox row,
+                             ///< without braces
 };
 using MessageCardPtr = std::shared_ptr<const MessageCard>;
 
@@ -100,8 +104,8 @@ struct InboxRow {
     bool unread = false;
     bool can_reply = false;  ///< replies enabled and the plan allows
     std::uint64_t posts = 0;
-    std::uint64_t unread_replies = 0;                  ///< for owners
-    std::optional<Timestamp> opened_at, replied_at;    ///< only when asked for with `times`
+    std::uint64_t unread_replies = 0;                ///< for owners
+    std::optional<Timestamp> opened_at, replied_at;  ///< only when asked for with `times`
 };
 
 struct InboxSummary {
@@ -136,7 +140,7 @@ struct TrackedOutcome {
     CallerDigest caller;
     OutcomeStatus status = OutcomeStatus::applied;
     EventNumber answer;
-    EventNumber message;     ///< of a reply: its message and partner
+    EventNumber message;  ///< of a reply: its message and partner
     PartnerOrdinal partner;
     std::optional<Refusal> refusal;
 };
@@ -148,38 +152,43 @@ public:
 
     virtual std::optional<ProgramView> program(const ProgramId&) const = 0;
     virtual std::optional<std::string> webhook_secret(const ProgramId&) const = 0;  ///< sealed
-    virtual PartnerPtr partner(const ProgramId&, const PartnerId&) const = 0;       ///< null: unknown
+    virtual PartnerPtr partner(const ProgramId&, const PartnerId&) const = 0;  ///< null: unknown
 
     // Everything below answers as if empty for an unknown program.
     virtual ProgramSummary summary(const ProgramId&) const = 0;
     /// By first sight. Errors: invalid (a bad cursor, field /cursor).
-    virtual Result<Page<PartnerPtr>> partners(const ProgramId&, const PartnerQuery&, const PageRequest&) const = 0;
+    virtual Result<Page<PartnerPtr>> partners(const ProgramId&, const PartnerQuery&,
+                                              const PageRequest&) const = 0;
     /// By tag, bytewise.
     virtual Result<Page<TagCount>> tags(const ProgramId&, const PageRequest&) const = 0;
     /// Errors: invalid (cursor), or the refusal of resolve_audience as an Error with its pointer.
-    virtual Result<AudiencePreview> preview(const ProgramId&, const Audience&, const PageRequest&) const = 0;
+    virtual Result<AudiencePreview> preview(const ProgramId&, const Audience&,
+                                            const PageRequest&) const = 0;
 
     /// Newest first.
     virtual Result<Page<MessageView>> messages(const ProgramId&, const PageRequest&) const = 0;
     virtual std::optional<MessageView> message(const ProgramId&, EventNumber) const = 0;
     virtual MessageStats stats(const ProgramId&, EventNumber) const = 0;
     /// By first sight; `replied` by latest reply.
-    virtual Result<Page<RecipientRow>> recipients(const ProgramId&, EventNumber message, RecipientState,
-                                                  const std::string& query, const PageRequest&) const = 0;
+    virtual Result<Page<RecipientRow>> recipients(const ProgramId&, EventNumber message,
+                                                  RecipientState, const std::string& query,
+                                                  const PageRequest&) const = 0;
     /// Non-empty intervals, oldest first.
-    virtual std::vector<OpensBucket> opens(const ProgramId&, EventNumber message, OpensInterval) const = 0;
+    virtual std::vector<OpensBucket> opens(const ProgramId&, EventNumber message,
+                                           OpensInterval) const = 0;
 
     virtual InboxSummary inbox_summary(const ProgramId&, PartnerOrdinal) const = 0;
     /// Newest first. `times` fills opened_at and replied_at.
-    virtual Result<Page<InboxRow>> inbox(const ProgramId&, PartnerOrdinal, bool unread_only, bool times,
-                                         const PageRequest&) const = 0;
+    virtual Result<Page<InboxRow>> inbox(const ProgramId&, PartnerOrdinal, bool unread_only,
+                                         bool times, const PageRequest&) const = 0;
     virtual bool is_recipient(const ProgramId&, EventNumber message, PartnerOrdinal) const = 0;
     /// Nothing if the partner did not receive the message.
     virtual std::optional<ConversationView> conversation(const ProgramId&, EventNumber message,
                                                          PartnerOrdinal) const = 0;
     virtual std::optional<PostView> post(const ProgramId&, EventNumber message, PartnerOrdinal,
                                          EventNumber post) const = 0;
-    virtual std::optional<Timestamp> opened_at(const ProgramId&, EventNumber message, PartnerOrdinal) const = 0;
+    virtual std::optional<Timestamp> opened_at(const ProgramId&, EventNumber message,
+                                               PartnerOrdinal) const = 0;
 
     virtual std::optional<TrackedOutcome> tracked(const ProgramId&, const CommandId&) const = 0;
 };

@@ -1,5 +1,5 @@
-// One HTTP exchange as handlers see it: no Beast type, no socket. The server (server.h) fills a Request and writes the
-// Response; routes (router.h) say what a handler needs before it runs.
+// One HTTP exchange as handlers see it: no Beast type, no socket. The server (server.h) fills a
+// Request and writes the Response; routes (router.h) say what a handler needs before it runs.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>
@@ -38,10 +38,13 @@ public:
 
 struct Request {
     std::string method;
-    std::string path;                     ///< raw, without the query
-    std::vector<std::string> parameters;  ///< captures of the route's pattern, percent-decoded, valid UTF-8
-    std::vector<std::pair<std::string, std::string>> query;     ///< percent-decoded, valid UTF-8, in order
-    std::vector<std::pair<std::string, std::string>> headers;   ///< names in lower case; duplicates kept
+    std::string path;  ///< raw, without the query
+    std::vector<std::string>
+        parameters;  ///< captures of the route's pattern, percent-decoded, valid UTF-8
+    std::vector<std::pair<std::string, std::string>>
+        query;  ///< percent-decoded, valid UTF-8, in order
+    std::vector<std::pair<std::string, std::string>>
+        headers;                   ///< names in lower case; duplicates kept
     std::string body;              ///< for routes with Body::json and Body::raw
     BodyStream* stream = nullptr;  ///< for routes with Body::stream
     std::optional<Claims> claims;  ///< for routes that need a token
@@ -56,8 +59,8 @@ struct Response {
     std::string content_type = "application/json";
     std::string body;
     std::vector<std::pair<std::string, std::string>> headers;
-    /// If set, the body is sent chunked: called until it returns nothing; an error closes the connection, so that a
-    /// truncated list can never look complete.
+    /// If set, the body is sent chunked: called until it returns nothing; an error closes the
+    /// connection, so that a truncated list can never look complete.
     std::function<Task<Result<std::optional<std::string>>>()> chunks;
 };
 

@@ -1,0 +1,61 @@
+// One partition's read models on one store: what the partition loop folds into and what readers
+// ask.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/projection.h"
+#include "projections/read_models.h"
+
+namespace tidings {
+
+/// Memory and threads that all partitions share: block cache, write buffers, background threads.
+/// Opaque here.
+struct StoreResources;
+/// `cache_bytes`: blocks of RocksDB; `write_buffer_bytes`: memtables of all partitions together.
+std::shared_ptr<StoreResources> make_store_resources(std::size_t cache_bytes,
+                                                     std::size_t write_buffer_bytes);
+
+struct ModelsOptions {
+    std::filesystem::path directory;            ///< created if missing
+    std::shared_ptr<StoreResources> resources;  ///< null: small private ones
+    std::size_t row_cache_bytes = 64 << 20;     ///< decoded rows kept in memory
+    bool read_only = false;
+    /// Published work that a kill may leave to be replayed: written out once this many bytes of
+    /// rows are pending.
+    std::size_t flush_bytes = 16 << 20;
+};
+
+struct ModelDigest {
+    std::string model;  ///< "partners", "inboxes", …
+    Hash256 digest;
+};
+
+/// Threads: Projection's calls and flush() on one thread; ReadModels' and digest() on any.
+class Models : public Projection, public ReadModels {
+public:
+    /// Errors: io, corruption, newer_format (written by a newer version), log_mismatch (another
+    /// layout version: rebuild).
+    static Result<std::unique_ptr<Models>> open(const ModelsOptions& options);
+
+    Tip tip() const override = 0;
+    /// Makes everything published durable. Called by close as well.
+    virtual Result<void> flush() = 0;
+    /// Logical values only, so that equal logs give equal digests however they were cut into
+    /// commits or partitions (PROTOCOL.md rule 15). Reads every row.
+    virtual std::vector<ModelDigest> digests() const = 0;
+    /// One digest per program over all models, by program id: they can be compared across
+    /// partitionings.
+    virtual std::vector<std::pair<ProgramId, Hash256>> program_digests() const = 0;
+    /// Walks every row: decodes it and checks the invariants between models (conservation, counters
+    /// against sets). Returns what is wrong, in words; empty: sound.
+    virtual std::vector<std::string> check() const = 0;
+};
+
+/// SHA-256 over the program digests of all partitions, ordered by program id.
+Hash256 combine_digests(std::vector<std::pair<ProgramId, Hash256>> programs);
+
+}  // namespace tidings
