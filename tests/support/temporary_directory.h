@@ -12,7 +12,8 @@ namespace tidings::testing {
 class TemporaryDirectory {
 public:
     TemporaryDirectory() {
-        std::string pattern = (std::filesystem::temp_directory_path() / "tidings-test-XXXXXX").string();
+        std::string pattern =
+            (std::filesystem::temp_directory_path() / "tidings-test-XXXXXX").string();
         if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
         path_ = pattern;
     }

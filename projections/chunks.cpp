@@ -1,0 +1,439 @@
+#include "projections/chunks.h"
+
+#include <bit>
+#include <cstring>
+#include <limits>
+
+#include "core/limits.h"
+#include "projections/bytes.h"
+
+namespace tidings {
+
+namespace {
+
+constexpr std::uint8_t kSetRoaring = 0;  ///< then a portable Roaring bitmap
+constexpr std::uint8_t kSetSmall = 1;    ///< then varint gaps
+constexpr std::size_t kSmallSet = 256;   ///< members up to which gaps are the smaller form
+
+std::uint16_t load_u16(const char* at) {
+    std::uint16_t value;
+    std::memcpy(&value, at, 2);
+    return value;
+}
+
+int width_for(std::int64_t value) {
+    if (value == 0) return 0;
+    if (value == static_cast<std::int8_t>(value)) return 1;
+    if (value == static_cast<std::int16_t>(value)) return 2;
+    if (value == static_cast<std::int32_t>(value)) return 4;
+    return 8;
+}
+
+}  // namespace
+
+SetChunk SetChunk::decode(std::uint32_t base, std::string_view bytes) {
+    SetChunk out;
+    out.base = base;
+    if (bytes.empty()) return out;
+    ByteReader in(bytes);
+    if (in.u8() == kSetRoaring) {
+        Result<Bitmap> bits = deserialize_bitmap(in.rest());
+        if (!bits) throw StorageFailure("a stored set is not a Roaring bitmap");
+        out.bits = std::move(*bits);
+        return out;
+    }
+    std::vector<std::uint32_t> members;
+    std::uint64_t next = base;
+    while (!in.done()) {
+        next += in.varint();
+        members.push_back(static_cast<std::uint32_t>(next));
+        ++next;
+    }
+    out.bits = Bitmap(members.size(), members.data());
+    return out;
+}
+
+std::string SetChunk::encode() const {
+    std::string out;
+    ByteWriter writer(out);
+    if (bits.cardinality() > kSmallSet) {
+        writer.u8(kSetRoaring);
+        writer.raw(serialize(bits));
+        return out;
+    }
+    writer.u8(kSetSmall);
+    std::uint32_t next = base;
+    for (const std::uint32_t member : bits) {
+        writer.varint(member - next);
+        next = member + 1;
+    }
+    return out;
+}
+
+void SetChunk::apply(std::string_view operand) {
+    ByteReader in(operand);
+    while (!in.done()) {
+        switch (in.u8()) {
+            case 1:
+                bits.add(base + in.u16());
+                break;
+            case 2:
+                bits.remove(base + in.u16());
+                break;
+            case 3: {
+                const std::uint64_t count = in.varint();
+                const std::string_view raw = in.take(2 * count);
+                std::vector<std::uint32_t> members(count);
+                for (std::size_t i = 0; i < count; ++i)
+                    members[i] = base + load_u16(raw.data() + 2 * i);
+                bits.addMany(count, members.data());
+                break;
+            }
+            default:
+                throw StorageFailure("a stored set holds an unknown operation");
+        }
+    }
+}
+
+std::size_t SetChunk::memory() const {
+    // portable size is close to what the one container holds
+    return sizeof(*this) + 96 + bits.getSizeInBytes();
+}
+
+template <class F>
+void ColumnChunk::visit(F f) const {
+    switch (width_) {
+        case 1:
+            f(reinterpret_cast<const std::int8_t*>(bytes_.data()));
+            break;
+        case 2:
+            f(reinterpret_cast<const std::int16_t*>(bytes_.data()));
+            break;
+        case 4:
+            f(reinterpret_cast<const std::int32_t*>(bytes_.data()));
+            break;
+        case 8:
+            f(reinterpret_cast<const std::int64_t*>(bytes_.data()));
+            break;
+        default:
+            break;
+    }
+}
+
+void ColumnChunk::widen(int width) {
+    std::vector<std::uint8_t> wider(static_cast<std::size_t>(size_) * width);
+    const auto copy = [&](auto* to) {
+        for (std::uint32_t i = 0; i < size_; ++i)
+            to[i] = static_cast<std::remove_reference_t<decltype(*to)>>(get(i));
+    };
+    if (width_ != 0) {
+        if (width == 2) copy(reinterpret_cast<std::int16_t*>(wider.data()));
+        if (width == 4) copy(reinterpret_cast<std::int32_t*>(wider.data()));
+        if (width == 8) copy(reinterpret_cast<std::int64_t*>(wider.data()));
+    }
+    bytes_ = std::move(wider);
+    width_ = width;
+}
+
+std::int64_t ColumnChunk::get(std::uint32_t index) const {
+    std::int64_t value = 0;
+    visit([&](const auto* values) { value = values[index]; });
+    return value;
+}
+
+void ColumnChunk::set(std::uint32_t index, std::int64_t value) {
+    if (index >= size_) throw StorageFailure("a stored column holds an index beyond its chunk");
+    const int width = width_for(value);
+    if (width > width_) widen(width);
+    switch (width_) {
+        case 1:
+            reinterpret_cast<std::int8_t*>(bytes_.data())[index] = static_cast<std::int8_t>(value);
+            break;
+        case 2:
+            reinterpret_cast<std::int16_t*>(bytes_.data())[index] =
+                static_cast<std::int16_t>(value);
+            break;
+        case 4:
+            reinterpret_cast<std::int32_t*>(bytes_.data())[index] =
+                static_cast<std::int32_t>(value);
+            break;
+        case 8:
+            reinterpret_cast<std::int64_t*>(bytes_.data())[index] = value;
+            break;
+        default:
+            break;
+    }
+}
+
+bool ColumnChunk::all_zero() const {
+    for (const std::uint8_t byte : bytes_)
+        if (byte != 0) return false;
+    return true;
+}
+
+void ColumnChunk::select(Comparison op, std::int64_t value, std::uint64_t* words) const {
+    const auto scan = [&](auto test) {
+        const bool zero = test(std::int64_t{0});
+        if (width_ == 0) {
+            for (std::uint32_t w = 0; w < size_ / 64; ++w) words[w] = zero ? ~std::uint64_t{0} : 0;
+            return;
+        }
+        visit([&](const auto* values) {
+            for (std::uint32_t w = 0; w < size_ / 64; ++w) {
+                std::uint64_t word = 0;
+                for (std::uint32_t b = 0; b < 64; ++b)
+                    word |= static_cast<std::uint64_t>(test(std::int64_t{values[w * 64 + b]})) << b;
+                words[w] = word;
+            }
+        });
+    };
+    switch (op) {
+        case Comparison::less:
+            scan([value](std::int64_t v) { return v < value; });
+            break;
+        case Comparison::less_equal:
+            scan([value](std::int64_t v) { return v <= value; });
+            break;
+        case Comparison::equal:
+            scan([value](std::int64_t v) { return v == value; });
+            break;
+        case Comparison::not_equal:
+            scan([value](std::int64_t v) { return v != value; });
+            break;
+        case Comparison::greater_equal:
+            scan([value](std::int64_t v) { return v >= value; });
+            break;
+        case Comparison::greater:
+            scan([value](std::int64_t v) { return v > value; });
+            break;
+    }
+}
+
+ColumnChunk ColumnChunk::decode(std::uint32_t size, std::string_view bytes) {
+    ColumnChunk out(size);
+    ByteReader in(bytes);
+    std::uint64_t next = 0;
+    while (!in.done()) {
+        next += in.varint();
+        const std::int64_t value = in.zigzag();
+        if (next >= size) throw StorageFailure("a stored column holds an index beyond its chunk");
+        out.set(static_cast<std::uint32_t>(next), value);
+        ++next;
+    }
+    return out;
+}
+
+std::string ColumnChunk::encode() const {
+    std::string out;
+    ByteWriter writer(out);
+    std::uint32_t next = 0;
+    visit([&](const auto* values) {
+        for (std::uint32_t i = 0; i < size_; ++i) {
+            if (values[i] == 0) continue;
+            writer.varint(i - next);
+            writer.zigzag(values[i]);
+            next = i + 1;
+        }
+    });
+    return out;
+}
+
+void ColumnChunk::apply(std::string_view operand) {
+    ByteReader in(operand);
+    while (!in.done()) {
+        switch (in.u8()) {
+            case 1: {
+                const std::uint16_t index = in.u16();
+                set(index, in.zigzag());
+                break;
+            }
+            case 2: {
+                const std::uint16_t index = in.u16();
+                const std::int64_t delta = in.zigzag();
+                if (index >= size_) throw StorageFailure("a stored column is malformed");
+                set(index, get(index) + delta);
+                break;
+            }
+            case 3: {
+                const std::uint64_t count = in.varint();
+                const std::string_view raw = in.take(2 * count);
+                for (std::size_t i = 0; i < count; ++i) {
+                    const std::uint16_t index = load_u16(raw.data() + 2 * i);
+                    if (index >= size_) throw StorageFailure("a stored column is malformed");
+                    set(index, get(index) + 1);
+                }
+                break;
+            }
+            default:
+                throw StorageFailure("a stored column holds an unknown operation");
+        }
+    }
+}
+
+EventList EventList::decode(std::string_view bytes) {
+    EventList out;
+    out.apply(bytes);
+    return out;
+}
+
+std::string EventList::encode() const {
+    std::string out;
+    for (const EventNumber number : numbers) list_append(out, number);
+    return out;
+}
+
+void EventList::apply(std::string_view operand) {
+    ByteReader in(operand);
+    while (!in.done()) numbers.push_back({in.varint()});
+}
+
+ChunkKind chunk_kind(Table table) {
+    switch (table) {
+        case Table::status_set:
+        case Table::tag_set:
+        case Table::gram_set:
+        case Table::opened_set:
+        case Table::replied_set:
+        case Table::conversing_set:
+            return ChunkKind::set;
+        case Table::metric_column:
+        case Table::joined_column:
+        case Table::inbox_counter:
+        case Table::open_times:
+        case Table::opens_by_minute:
+            return ChunkKind::column;
+        case Table::timeline:
+        case Table::inbox_list:
+            return ChunkKind::list;
+        default:
+            return ChunkKind::none;
+    }
+}
+
+std::uint32_t column_size(Table table) {
+    if (table == Table::open_times) return limits::kTimesChunk;
+    if (table == Table::opens_by_minute) return 24 * 60 + 32;  // a multiple of 64
+    return limits::kColumnChunk;
+}
+
+std::uint32_t set_base(std::string_view key) {
+    return static_cast<std::uint32_t>(key_number(key, key.size() - 4, 4)) * limits::kSetChunk;
+}
+
+std::string merge_chunk(std::string_view key, std::optional<std::string_view> base,
+                        const std::string_view* operands, std::size_t count) {
+    const auto apply_all = [&](auto row) {
+        for (std::size_t i = 0; i < count; ++i) row.apply(operands[i]);
+        return row.encode();
+    };
+    const auto table = static_cast<Table>(key[0]);
+    switch (chunk_kind(table)) {
+        case ChunkKind::set:
+            return apply_all(SetChunk::decode(set_base(key), base.value_or("")));
+        case ChunkKind::column:
+            return apply_all(ColumnChunk::decode(column_size(table), base.value_or("")));
+        case ChunkKind::list: {
+            std::string out(base.value_or(""));
+            for (std::size_t i = 0; i < count; ++i) out.append(operands[i]);
+            return out;
+        }
+        case ChunkKind::none:
+            break;
+    }
+    throw StorageFailure("a merge on a row that is no chunk");
+}
+
+std::string canonical_chunk(std::string_view key, std::string_view bytes) {
+    if (chunk_kind(static_cast<Table>(key[0])) == ChunkKind::set) {
+        const SetChunk chunk = SetChunk::decode(set_base(key), bytes);
+        std::string runs;
+        append_runs(chunk.bits, runs);
+        return runs;
+    }
+    return std::string(bytes);  // columns and lists have one form
+}
+
+void set_add(std::string& operand, std::uint16_t index) {
+    ByteWriter out(operand);
+    out.u8(1);
+    out.u16(index);
+}
+void set_remove(std::string& operand, std::uint16_t index) {
+    ByteWriter out(operand);
+    out.u8(2);
+    out.u16(index);
+}
+namespace {
+void each(std::string& operand, const std::uint16_t* indexes, std::size_t count) {
+    ByteWriter out(operand);
+    out.u8(3);
+    out.varint(count);
+    out.raw({reinterpret_cast<const char*>(indexes), 2 * count});
+}
+}  // namespace
+void set_add_each(std::string& operand, const std::uint16_t* indexes, std::size_t count) {
+    each(operand, indexes, count);
+}
+void column_set(std::string& operand, std::uint16_t index, std::int64_t value) {
+    ByteWriter out(operand);
+    out.u8(1);
+    out.u16(index);
+    out.zigzag(value);
+}
+void column_add(std::string& operand, std::uint16_t index, std::int64_t delta) {
+    ByteWriter out(operand);
+    out.u8(2);
+    out.u16(index);
+    out.zigzag(delta);
+}
+void column_increment_each(std::string& operand, const std::uint16_t* indexes, std::size_t count) {
+    each(operand, indexes, count);
+}
+void list_append(std::string& operand, EventNumber number) {
+    ByteWriter(operand).varint(number.value);
+}
+
+void BitmapBuilder::container(std::uint16_t key, const std::uint64_t* words) {
+    constexpr std::size_t kWords = limits::kSetChunk / 64;
+    std::uint32_t cardinality = 0;
+    for (std::size_t i = 0; i < kWords; ++i) cardinality += std::popcount(words[i]);
+    if (cardinality == 0) return;
+    Container out{key, cardinality, {}};
+    if (cardinality > 4096) {
+        out.bytes.assign(reinterpret_cast<const char*>(words), 8 * kWords);
+    } else {
+        out.bytes.reserve(2 * cardinality);
+        ByteWriter writer(out.bytes);
+        for (std::size_t i = 0; i < kWords; ++i)
+            for (std::uint64_t word = words[i]; word != 0; word &= word - 1)
+                writer.u16(static_cast<std::uint16_t>(64 * i + std::countr_zero(word)));
+    }
+    containers_.push_back(std::move(out));
+}
+
+Bitmap BitmapBuilder::finish() {
+    // RoaringFormatSpec: cookie without runs, count, (key, cardinality - 1) each, offsets,
+    // containers.
+    std::string bytes;
+    const auto u32 = [&](std::uint32_t value) {
+        bytes.append(reinterpret_cast<const char*>(&value), 4);
+    };
+    u32(12346);
+    u32(static_cast<std::uint32_t>(containers_.size()));
+    ByteWriter writer(bytes);
+    for (const Container& container : containers_) {
+        writer.u16(container.key);
+        writer.u16(static_cast<std::uint16_t>(container.cardinality - 1));
+    }
+    std::uint32_t offset = static_cast<std::uint32_t>(8 + 8 * containers_.size());
+    for (const Container& container : containers_) {
+        u32(offset);
+        offset += static_cast<std::uint32_t>(container.bytes.size());
+    }
+    for (const Container& container : containers_) bytes.append(container.bytes);
+    containers_.clear();
+    Bitmap out = Bitmap::readSafe(bytes.data(), bytes.size());
+    return out;
+}
+
+}  // namespace tidings

@@ -1,0 +1,203 @@
+#include <rocksdb/cache.h>
+#include <rocksdb/db.h>
+#include <rocksdb/env.h>
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/merge_operator.h>
+#include <rocksdb/table.h>
+#include <rocksdb/write_batch.h>
+#include <rocksdb/write_buffer_manager.h>
+
+#include "projections/bytes.h"
+#include "projections/chunks.h"
+#include "projections/models.h"
+#include "projections/store.h"
+
+namespace tidings {
+
+struct StoreResources {
+    std::shared_ptr<rocksdb::Cache> cache;
+    std::shared_ptr<rocksdb::WriteBufferManager> write_buffers;
+    std::size_t write_buffer_bytes = 0;
+};
+
+std::shared_ptr<StoreResources> make_store_resources(std::size_t cache_bytes,
+                                                     std::size_t write_buffer_bytes) {
+    auto resources = std::make_shared<StoreResources>();
+    resources->cache = rocksdb::NewLRUCache(cache_bytes);
+    resources->write_buffers =
+        std::make_shared<rocksdb::WriteBufferManager>(write_buffer_bytes, nullptr);
+    resources->write_buffer_bytes = write_buffer_bytes;
+    return resources;
+}
+
+std::string prefix_end(std::string_view prefix) {
+    std::string end(prefix);
+    while (!end.empty() && static_cast<unsigned char>(end.back()) == 0xff) end.pop_back();
+    if (!end.empty()) ++end.back();
+    return end;
+}
+
+namespace {
+
+Error to_error(const rocksdb::Status& status, const char* doing) {
+    const ErrorCode code = status.IsCorruption() ? ErrorCode::corruption : ErrorCode::io;
+    return {code, std::string("read models: ") + doing + ": " + status.ToString(), {}};
+}
+
+/// Chunk rows: operands are lists of operations, which concatenate.
+class ChunkMerge final : public rocksdb::MergeOperator {
+public:
+    bool FullMergeV2(const MergeOperationInput& in, MergeOperationOutput* out) const override {
+        std::vector<std::string_view> operands;
+        operands.reserve(in.operand_list.size());
+        for (const rocksdb::Slice& operand : in.operand_list)
+            operands.emplace_back(operand.data(), operand.size());
+        std::optional<std::string_view> base;
+        if (in.existing_value) base.emplace(in.existing_value->data(), in.existing_value->size());
+        try {
+            out->new_value =
+                merge_chunk({in.key.data(), in.key.size()}, base, operands.data(), operands.size());
+        } catch (const StorageFailure&) {
+            return false;  // RocksDB reports the row as corrupt
+        }
+        return true;
+    }
+    bool PartialMergeMulti(const rocksdb::Slice&, const std::deque<rocksdb::Slice>& operands,
+                           std::string* out, rocksdb::Logger*) const override {
+        out->clear();
+        for (const rocksdb::Slice& operand : operands) out->append(operand.data(), operand.size());
+        return true;
+    }
+    const char* Name() const override { return "tidings.chunks.v1"; }
+};
+
+class RocksBatch final : public StoreBatch {
+public:
+    void put(std::string_view key, std::string_view value) override {
+        check(batch.Put({key.data(), key.size()}, {value.data(), value.size()}));
+    }
+    void merge(std::string_view key, std::string_view operand) override {
+        check(batch.Merge({key.data(), key.size()}, {operand.data(), operand.size()}));
+    }
+    void erase(std::string_view key) override { check(batch.Delete({key.data(), key.size()})); }
+    std::size_t bytes() const override { return batch.GetDataSize(); }
+
+    rocksdb::WriteBatch batch;
+
+private:
+    static void check(const rocksdb::Status& status) {
+        if (!status.ok()) throw StorageFailure("batch: " + status.ToString());
+    }
+};
+
+class RocksStore final : public Store {
+public:
+    RocksStore(std::unique_ptr<rocksdb::DB> db, std::shared_ptr<StoreResources> resources)
+        : resources_(std::move(resources)), db_(std::move(db)) {}
+
+    std::unique_ptr<StoreBatch> new_batch() const override {
+        return std::make_unique<RocksBatch>();
+    }
+
+    Result<void> write(StoreBatch& batch) override {
+        rocksdb::WriteOptions options;
+        options.disableWAL = true;
+        rocksdb::Status status = db_->Write(options, &static_cast<RocksBatch&>(batch).batch);
+        if (!status.ok() && db_->Resume().ok())  // a full disk that has room again
+            status = db_->Write(options, &static_cast<RocksBatch&>(batch).batch);
+        if (!status.ok()) return to_error(status, "write");
+        return {};
+    }
+
+    std::optional<std::string> get(std::string_view key) const override {
+        std::string value;
+        const rocksdb::Status status = db_->Get({}, {key.data(), key.size()}, &value);
+        if (status.IsNotFound()) return std::nullopt;
+        if (!status.ok()) throw StorageFailure("read: " + status.ToString());
+        return value;
+    }
+
+    void scan(std::string_view from, std::string_view to, bool descending,
+              const std::function<bool(std::string_view, std::string_view)>& visit) const override {
+        rocksdb::ReadOptions options;
+        const rocksdb::Slice lower(from.data(), from.size()), upper(to.data(), to.size());
+        options.iterate_lower_bound = &lower;
+        options.iterate_upper_bound = &upper;
+        const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(options));
+        for (descending ? it->SeekToLast() : it->SeekToFirst(); it->Valid();
+             descending ? it->Prev() : it->Next()) {
+            const rocksdb::Slice key = it->key(), value = it->value();
+            if (!visit({key.data(), key.size()}, {value.data(), value.size()})) return;
+        }
+        if (!it->status().ok()) throw StorageFailure("scan: " + it->status().ToString());
+    }
+
+    Result<void> flush(bool wait) override {
+        rocksdb::FlushOptions options;
+        options.wait = wait;
+        options.allow_write_stall = wait;
+        rocksdb::Status status = db_->Flush(options);
+        if (status.IsTryAgain() && !wait) return {};  // one is under way
+        if (!status.ok() && db_->Resume().ok()) status = db_->Flush(options);
+        if (!status.ok()) return to_error(status, "flush");
+        return {};
+    }
+
+private:
+    std::shared_ptr<StoreResources> resources_;
+    std::unique_ptr<rocksdb::DB> db_;
+};
+
+rocksdb::Options make_options(const StoreResources& resources) {
+    rocksdb::Options options;
+    options.create_if_missing = true;
+    options.merge_operator = std::make_shared<ChunkMerge>();
+    options.write_buffer_manager = resources.write_buffers;
+    options.write_buffer_size = std::max<std::size_t>(resources.write_buffer_bytes / 2, 1 << 20);
+    options.max_write_buffer_number = 4;
+    options.compression = rocksdb::kLZ4Compression;
+    options.bottommost_compression = rocksdb::kZSTD;
+    options.keep_log_file_num = 2;
+    options.max_log_file_size = 1 << 20;
+    options.info_log_level = rocksdb::WARN_LEVEL;
+    options.max_open_files = 512;
+    options.max_background_jobs = 2;
+    options.avoid_flush_during_shutdown = false;
+    options.paranoid_checks = true;
+    rocksdb::BlockBasedTableOptions table;
+    table.block_cache = resources.cache;
+    table.block_size = 8 << 10;
+    table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+    table.cache_index_and_filter_blocks = true;
+    table.pin_l0_filter_and_index_blocks_in_cache = true;
+    table.format_version = 5;
+    options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+    return options;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> open_rocks_store(const StoreOptions& options) {
+    std::shared_ptr<StoreResources> resources = options.resources;
+    if (!resources) resources = make_store_resources(8 << 20, 16 << 20);
+    rocksdb::DB* raw = nullptr;
+    rocksdb::Status status;
+    if (options.read_only) {
+        status = rocksdb::DB::OpenForReadOnly(make_options(*resources), options.directory.string(),
+                                              &raw);
+    } else {
+        std::error_code failed;
+        std::filesystem::create_directories(options.directory, failed);
+        if (failed) {
+            return Error{ErrorCode::io,
+                         "cannot create " + options.directory.string() + ": " + failed.message(),
+                         {}};
+        }
+        status = rocksdb::DB::Open(make_options(*resources), options.directory.string(), &raw);
+    }
+    if (!status.ok()) return to_error(status, "open");
+    return std::unique_ptr<Store>(
+        std::make_unique<RocksStore>(std::unique_ptr<rocksdb::DB>(raw), std::move(resources)));
+}
+
+}  // namespace tidings

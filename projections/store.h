@@ -1,0 +1,58 @@
+// The ordered key-value store under the read models: the only way to RocksDB from here, so that a
+// simulator can stand in for it. Rows of chunk tables may be changed by merge operands
+// (projections/chunks.h).
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/result.h"
+
+namespace tidings {
+
+struct StoreResources;
+
+/// Changes that become visible and (after a flush) durable together.
+class StoreBatch {
+public:
+    virtual ~StoreBatch() = default;
+    virtual void put(std::string_view key, std::string_view value) = 0;
+    virtual void merge(std::string_view key, std::string_view operand) = 0;
+    virtual void erase(std::string_view key) = 0;
+    virtual std::size_t bytes() const = 0;
+};
+
+/// Reads from any thread; one writer. Read failures are thrown as StorageFailure.
+class Store {
+public:
+    virtual ~Store() = default;
+    virtual std::unique_ptr<StoreBatch> new_batch() const = 0;
+    /// Atomic. Not durable before a flush; what is durable is always a prefix of the writes.
+    virtual Result<void> write(StoreBatch& batch) = 0;
+    virtual std::optional<std::string> get(std::string_view key) const = 0;
+    /// Rows with from <= key < to, ascending (or descending), until `visit` returns false.
+    virtual void scan(
+        std::string_view from, std::string_view to, bool descending,
+        const std::function<bool(std::string_view, std::string_view)>& visit) const = 0;
+    /// Makes every write so far durable; with `wait` false only starts to.
+    virtual Result<void> flush(bool wait) = 0;
+};
+
+struct StoreOptions {
+    std::filesystem::path directory;
+    std::shared_ptr<StoreResources> resources;
+    bool read_only = false;
+};
+
+/// RocksDB without a write-ahead log: the log is the commits log (docs/decisions/0001).
+/// Errors: io, corruption.
+Result<std::unique_ptr<Store>> open_rocks_store(const StoreOptions& options);
+
+/// The first key after every key that starts with `prefix`.
+std::string prefix_end(std::string_view prefix);
+
+}  // namespace tidings

@@ -1,0 +1,177 @@
+#include "projections/store_models.h"
+
+#include "projections/bytes.h"
+#include "projections/conversations.h"
+#include "projections/idempotency.h"
+#include "projections/messages.h"
+#include "projections/opens.h"
+#include "projections/partners.h"
+#include "projections/upstream.h"
+
+namespace tidings {
+
+namespace {
+
+constexpr std::uint64_t kLayoutVersion =
+    1;  ///< of keys and rows; another one means: rebuild from the log
+constexpr std::uint64_t kLedgerInterval = 256;  ///< commits between entries
+
+Key meta(std::string_view name) { return Key(Table::meta).text(name); }
+Key ledger_key(std::uint64_t sequence) { return Key(Table::meta).text("ledger").u64(sequence); }
+
+}  // namespace
+
+StoreModels::StoreModels(std::unique_ptr<Store> store, const ModelsOptions& options, const Tip& tip)
+    : store_(std::move(store)),
+      cache_(options.row_cache_bytes),
+      committed_(*store_, cache_),
+      run_(committed_, cache_),
+      facts_(run_),
+      tip_(tip),
+      flush_bytes_(options.flush_bytes),
+      read_only_(options.read_only) {}
+
+StoreModels::~StoreModels() {
+    // What is not flushed is replayed from the log at the next start.
+    if (!read_only_) (void)store_->flush(true);
+}
+
+Tip StoreModels::tip() const {
+    const ReadLock lock(mutex_);
+    return tip_;
+}
+
+std::optional<LedgerEntry> StoreModels::ledger() const {
+    std::optional<LedgerEntry> found;
+    const Tip now = tip();
+    if (now.sequence.value < 2) return found;
+    store_->scan(ledger_key(0).view(), ledger_key(now.sequence.value).view(), true,
+                 [&](std::string_view, std::string_view value) {
+                     found = LedgerEntry{TipRow::decode(value).tip};
+                     return false;
+                 });
+    return found;
+}
+
+void StoreModels::fold_event(Fold& fold, EventNumber number, const Event& event) {
+    std::visit(
+        [&](const auto& body) {
+            using Body = std::decay_t<decltype(body)>;
+            if constexpr (std::is_same_v<Body, ProgramChanged>) {
+                fold.program.name = body.name;
+                fold.program.plan = body.plan;
+            } else if constexpr (std::is_same_v<Body, WebhookSecretSet>) {
+                fold.program.secret = body.sealed;
+            } else if constexpr (std::is_same_v<Body, PartnersChanged>) {
+                partners::fold(fold, body);
+            } else if constexpr (std::is_same_v<Body, UpstreamFactsChanged>) {
+                upstream::fold(fold, body);
+            } else if constexpr (std::is_same_v<Body, MessageSent>) {
+                messages::fold(fold, number, body);
+            } else if constexpr (std::is_same_v<Body, MessagesOpened>) {
+                opens::fold(fold, body);
+            } else if constexpr (std::is_same_v<Body, ReplyPosted>) {
+                conversations::fold(fold, number, body);
+            } else {
+                static_assert(std::is_same_v<Body, ConversationRead>);
+                conversations::fold(fold, body);
+            }
+        },
+        event);
+}
+
+void StoreModels::fold(const Outcome& outcome) {
+    std::optional<std::uint32_t> number = run_.number_of(outcome.program);
+    if (!number) {
+        if (outcome.events.empty()) return;  // a refusal about a program that is not there
+        NumberRow& programs = run_.edit<NumberRow>(meta("programs"));
+        number = static_cast<std::uint32_t>(programs.value++);
+        run_.edit<NumberRow>(Key(Table::program_number).text(outcome.program.value)).value =
+            *number;
+        run_.edit<ProgramRow>(program_key(*number)).id = outcome.program;
+    }
+    if (outcome.track) idempotency::track(run_, *number, outcome);
+    const bool kept = outcome.remember && (outcome.status == OutcomeStatus::applied ||
+                                           outcome.status == OutcomeStatus::unchanged);
+    if (outcome.events.empty() && !kept) return;
+    Fold fold{run_, *number, run_.edit<ProgramRow>(program_key(*number)), outcome.time};
+    if (!outcome.events.empty()) fold.program.log_time = outcome.time;
+    for (std::size_t i = 0; i < outcome.events.size(); ++i) {
+        fold.program.last_event = {outcome.first_event.value + i};
+        fold_event(fold, fold.program.last_event, outcome.events[i]);
+    }
+    if (kept) idempotency::remember(fold, outcome);
+}
+
+Result<void> StoreModels::publish(const Tip& tip) {
+    const std::unique_ptr<StoreBatch> batch = store_->new_batch();
+    run_.write_to(*batch);
+    const std::string position = TipRow{tip}.encode();
+    batch->put(meta("tip").view(), position);
+    if (tip.sequence.value % kLedgerInterval == 0)
+        batch->put(ledger_key(tip.sequence.value).view(), position);
+    {
+        const std::lock_guard lock(mutex_);
+        if (Result<void> written = store_->write(*batch); !written) return written;
+        run_.move_to_cache();
+        tip_ = tip;
+    }
+    unflushed_bytes_ += batch->bytes();
+    if (unflushed_bytes_ < flush_bytes_) return {};
+    unflushed_bytes_ = 0;
+    return store_->flush(false);
+}
+
+Result<void> StoreModels::flush() {
+    unflushed_bytes_ = 0;
+    return store_->flush(true);
+}
+
+std::optional<StoreModels::Program> StoreModels::find(const ProgramId& id) const {
+    const auto number = committed_.number_of(id);
+    if (!number) return std::nullopt;
+    return Program{*number, committed_.find<ProgramRow>(program_key(*number))};
+}
+
+std::vector<std::pair<ProgramId, std::uint32_t>> StoreModels::programs() const {
+    std::vector<std::pair<ProgramId, std::uint32_t>> out;
+    const Key prefix(Table::program_number);
+    store_->scan(prefix.view(), prefix_end(prefix.view()), false,
+                 [&](std::string_view key, std::string_view value) {
+                     out.emplace_back(ProgramId{std::string(key.substr(1))},
+                                      static_cast<std::uint32_t>(NumberRow::decode(value).value));
+                     return true;
+                 });
+    return out;
+}
+
+Result<std::unique_ptr<Models>> Models::open(const ModelsOptions& options) {
+    Result<std::unique_ptr<Store>> store =
+        open_rocks_store({options.directory, options.resources, options.read_only});
+    if (!store) return store.error();
+    Tip tip;
+    try {
+        const std::optional<std::string> version = (*store)->get(meta("version").view());
+        if (version && NumberRow::decode(*version).value != kLayoutVersion) {
+            return Error{ErrorCode::newer_format,
+                         "the read models in " + options.directory.string() +
+                             " have another layout than this version's: rebuild them from the log "
+                             "(tidings rebuild --swap)",
+                         {}};
+        }
+        if (!version && !options.read_only) {
+            const std::unique_ptr<StoreBatch> batch = (*store)->new_batch();
+            batch->put(meta("version").view(), NumberRow{kLayoutVersion}.encode());
+            if (Result<void> written = (*store)->write(*batch); !written) return written.error();
+        }
+        if (const auto stored = (*store)->get(meta("tip").view()))
+            tip = TipRow::decode(*stored).tip;
+    } catch (const StorageFailure& failure) {
+        return Error{ErrorCode::corruption,
+                     "read models in " + options.directory.string() + ": " + failure.what(),
+                     {}};
+    }
+    return std::unique_ptr<Models>(std::make_unique<StoreModels>(std::move(*store), options, tip));
+}
+
+}  // namespace tidings

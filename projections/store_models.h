@@ -1,0 +1,83 @@
+// Models on a store: one lock, one run, the committed rows. Private to projections/.
+#pragma once
+
+#include <shared_mutex>
+
+#include "projections/fold.h"
+#include "projections/lock.h"
+#include "projections/models.h"
+#include "projections/row_facts.h"
+
+namespace tidings {
+
+class StoreModels final : public Models {
+public:
+    StoreModels(std::unique_ptr<Store> store, const ModelsOptions& options, const Tip& tip);
+    ~StoreModels() override;
+
+    // Projection
+    Tip tip() const override;
+    std::optional<LedgerEntry> ledger() const override;
+    const Facts& facts() const override { return facts_; }
+    void fold(const Outcome& outcome) override;
+    Result<void> publish(const Tip& tip) override;
+    void drop() override { run_.drop(); }
+
+    // Models
+    Result<void> flush() override;
+    std::vector<ModelDigest> digests() const override;
+    std::vector<std::pair<ProgramId, Hash256>> program_digests() const override;
+    std::vector<std::string> check() const override;
+
+    // ReadModels
+    std::optional<ProgramView> program(const ProgramId&) const override;
+    std::optional<std::string> webhook_secret(const ProgramId&) const override;
+    PartnerPtr partner(const ProgramId&, const PartnerId&) const override;
+    ProgramSummary summary(const ProgramId&) const override;
+    Result<Page<PartnerPtr>> partners(const ProgramId&, const PartnerQuery&,
+                                      const PageRequest&) const override;
+    Result<Page<TagCount>> tags(const ProgramId&, const PageRequest&) const override;
+    Result<AudiencePreview> preview(const ProgramId&, const Audience&,
+                                    const PageRequest&) const override;
+    Result<Page<MessageView>> messages(const ProgramId&, const PageRequest&) const override;
+    std::optional<MessageView> message(const ProgramId&, EventNumber) const override;
+    MessageStats stats(const ProgramId&, EventNumber) const override;
+    Result<Page<RecipientRow>> recipients(const ProgramId&, EventNumber, RecipientState,
+                                          const std::string&, const PageRequest&) const override;
+    std::vector<OpensBucket> opens(const ProgramId&, EventNumber, OpensInterval) const override;
+    InboxSummary inbox_summary(const ProgramId&, PartnerOrdinal) const override;
+    Result<Page<InboxRow>> inbox(const ProgramId&, PartnerOrdinal, bool unread_only, bool times,
+                                 const PageRequest&) const override;
+    bool is_recipient(const ProgramId&, EventNumber, PartnerOrdinal) const override;
+    std::optional<ConversationView> conversation(const ProgramId&, EventNumber,
+                                                 PartnerOrdinal) const override;
+    std::optional<PostView> post(const ProgramId&, EventNumber, PartnerOrdinal,
+                                 EventNumber) const override;
+    std::optional<Timestamp> opened_at(const ProgramId&, EventNumber,
+                                       PartnerOrdinal) const override;
+    std::optional<TrackedOutcome> tracked(const ProgramId&, const CommandId&) const override;
+
+private:
+    using ReadLock = std::shared_lock<WriterFirstMutex>;
+    struct Program {
+        std::uint32_t number;
+        std::shared_ptr<const ProgramRow> row;
+    };
+    std::optional<Program> find(const ProgramId&) const;
+    /// Every program, by id.
+    std::vector<std::pair<ProgramId, std::uint32_t>> programs() const;
+    void fold_event(Fold& fold, EventNumber number, const Event& event);
+
+    mutable WriterFirstMutex mutex_;  ///< readers share it; publish makes a commit visible under it
+    std::unique_ptr<Store> store_;
+    mutable RowCache cache_;
+    CommittedRows committed_;
+    Run run_;
+    RowFacts facts_;
+    Tip tip_;
+    std::size_t flush_bytes_;
+    std::size_t unflushed_bytes_ = 0;
+    bool read_only_;
+};
+
+}  // namespace tidings

@@ -1,0 +1,163 @@
+#include "projections/chunks.h"
+
+#include <rapidcheck.h>
+#include <map>
+#include <set>
+
+#include "core/limits.h"
+#include "projections/bytes.h"
+#include "tests/support/catch.h"
+
+namespace tidings {
+namespace {
+
+Key set_key(std::uint32_t chunk) { return Key(Table::opened_set, 7).u64(1).u32(chunk); }
+
+struct SetStep {
+    bool add;
+    std::uint16_t index;
+};
+
+/// A stored row must not depend on how its operations were grouped into operands and merges.
+std::string merged(std::string_view key, const std::vector<std::string>& operations) {
+    std::optional<std::string> base;
+    std::size_t next = 0;
+    while (next < operations.size()) {
+        std::vector<std::string> operands;
+        for (int n = *rc::gen::inRange(1, 4); n > 0 && next < operations.size(); --n) {
+            std::string operand;
+            for (int k = *rc::gen::inRange(1, 3); k > 0 && next < operations.size(); --k)
+                operand += operations[next++];
+            operands.push_back(std::move(operand));
+        }
+        const std::vector<std::string_view> views(operands.begin(), operands.end());
+        base = merge_chunk(key, base, views.data(), views.size());
+    }
+    return base.value_or("");
+}
+
+TEST_CASE("a set chunk holds what a std::set holds, however its operations were merged") {
+    rc::check([] {
+        const std::uint32_t chunk = *rc::gen::element(0u, 1u, 65535u);
+        std::set<std::uint32_t> expected;
+        std::vector<std::string> operations;
+        for (int n = *rc::gen::inRange(0, 60); n > 0; --n) {
+            const auto index = *rc::gen::arbitrary<std::uint16_t>();
+            const std::uint32_t ordinal = chunk * limits::kSetChunk + index;
+            std::string operation;
+            switch (*rc::gen::inRange(0, 3)) {
+                case 0:
+                    set_add(operation, index);
+                    expected.insert(ordinal);
+                    break;
+                case 1:
+                    set_remove(operation, index);
+                    expected.erase(ordinal);
+                    break;
+                default: {
+                    const auto many = *rc::gen::container<std::vector<std::uint16_t>>(
+                        rc::gen::arbitrary<std::uint16_t>());
+                    set_add_each(operation, many.data(), many.size());
+                    for (const std::uint16_t i : many)
+                        expected.insert(chunk * limits::kSetChunk + i);
+                }
+            }
+            operations.push_back(operation);
+        }
+        const Key key = set_key(chunk);
+        const SetChunk row = SetChunk::decode(set_base(key.view()), merged(key.view(), operations));
+        const std::set<std::uint32_t> held(row.bits.begin(), row.bits.end());
+        RC_ASSERT(held == expected);
+        const SetChunk again = SetChunk::decode(row.base, row.encode());
+        RC_ASSERT(again.bits == row.bits);
+    });
+}
+
+TEST_CASE("large set chunks take the Roaring form and come back") {
+    SetChunk chunk{2 * limits::kSetChunk, {}};
+    for (std::uint32_t i = 0; i < limits::kSetChunk; i += 3) chunk.bits.add(chunk.base + i);
+    CHECK(SetChunk::decode(chunk.base, chunk.encode()).bits == chunk.bits);
+}
+
+TEST_CASE("a column chunk holds what an array holds, at every width") {
+    rc::check([] {
+        const Key key = Key(Table::inbox_counter, 1).u8(0).u32(3);
+        std::map<std::uint16_t, std::int64_t> expected;
+        std::vector<std::string> operations;
+        for (int n = *rc::gen::inRange(0, 60); n > 0; --n) {
+            const auto index = *rc::gen::inRange<std::uint16_t>(0, limits::kColumnChunk);
+            const int shift = *rc::gen::element(0, 8, 20, 40);
+            const std::int64_t value = static_cast<std::int64_t>(*rc::gen::inRange(-100, 100))
+                                       << shift;
+            std::string operation;
+            switch (*rc::gen::inRange(0, 3)) {
+                case 0:
+                    column_set(operation, index, value);
+                    expected[index] = value;
+                    break;
+                case 1:
+                    column_add(operation, index, value);
+                    expected[index] += value;
+                    break;
+                default:
+                    column_increment_each(operation, &index, 1);
+                    ++expected[index];
+            }
+            operations.push_back(operation);
+        }
+        const ColumnChunk row =
+            ColumnChunk::decode(limits::kColumnChunk, merged(key.view(), operations));
+        for (std::uint32_t i = 0; i < limits::kColumnChunk; ++i) {
+            const auto found = expected.find(static_cast<std::uint16_t>(i));
+            RC_ASSERT(row.get(i) == (found == expected.end() ? 0 : found->second));
+        }
+        const auto op = static_cast<Comparison>(*rc::gen::inRange(0, 6));
+        const std::int64_t bound = *rc::gen::inRange(-100, 100);
+        std::vector<std::uint64_t> words(limits::kColumnChunk / 64);
+        row.select(op, bound, words.data());
+        for (std::uint32_t i = 0; i < limits::kColumnChunk; ++i)
+            RC_ASSERT(((words[i / 64] >> (i % 64)) & 1) ==
+                      (compare(row.get(i), op, bound) ? 1u : 0u));
+    });
+}
+
+TEST_CASE("malformed rows are refused, not misread") {
+    const std::string unknown_operation("\x09\x00\x00", 3);
+    const std::string_view views[] = {unknown_operation};
+    CHECK_THROWS_AS(merge_chunk(set_key(0).view(), std::nullopt, views, 1), StorageFailure);
+    const Key column = Key(Table::inbox_counter, 1).u8(0).u32(0);
+    CHECK_THROWS_AS(merge_chunk(column.view(), std::nullopt, views, 1), StorageFailure);
+    std::string beyond;
+    column_set(beyond, limits::kColumnChunk, 1);
+    const std::string_view too_far[] = {beyond};
+    CHECK_THROWS_AS(merge_chunk(column.view(), std::nullopt, too_far, 1), StorageFailure);
+    CHECK_THROWS_AS(merge_chunk(Key(Table::program, 1).view(), std::nullopt, views, 1),
+                    StorageFailure);
+}
+
+TEST_CASE("a bitmap built from words has their members") {
+    rc::check([] {
+        std::set<std::uint32_t> expected;
+        BitmapBuilder builder;
+        for (std::uint16_t container = 0; container < 3; ++container) {
+            std::vector<std::uint64_t> words(limits::kSetChunk / 64);
+            const std::uint32_t step = *rc::gen::element(1u, 2u, 7u, 30u, 9000u);
+            if (*rc::gen::inRange(0, 4) != 0) {
+                for (std::uint32_t i = *rc::gen::inRange(0u, 50u); i < limits::kSetChunk;
+                     i += step) {
+                    words[i / 64] |= std::uint64_t{1} << (i % 64);
+                    expected.insert(container * limits::kSetChunk + i);
+                }
+            }
+            builder.container(container, words.data());
+        }
+        const Bitmap built = builder.finish();
+        RC_ASSERT(built.cardinality() == expected.size());
+        for (const std::uint32_t member : expected) RC_ASSERT(built.contains(member));
+        const std::vector<std::uint32_t> plain(expected.begin(), expected.end());
+        RC_ASSERT(built == Bitmap(plain.size(), plain.data()));
+    });
+}
+
+}  // namespace
+}  // namespace tidings
