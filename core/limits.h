@@ -19,10 +19,12 @@ inline constexpr std::size_t kCurrencies = 32;  ///< per partner and money metri
 inline constexpr std::size_t kIdempotencyKeyCharacters = 255;
 inline constexpr std::size_t kFilterDepth = 16;
 inline constexpr std::size_t kFilterNodes = 256;
-inline constexpr std::size_t kQueryBytes = 200;  ///< search text
+inline constexpr std::size_t kQueryCharacters = 200;  ///< search text
 inline constexpr std::size_t kPageDefault = 50;
 inline constexpr std::size_t kPageMax = 200;
 inline constexpr std::size_t kUpstreamKeyBytes = 512;  ///< customer and transaction keys
+
+inline constexpr std::uint64_t kCounterMax = (1ULL << 53) - 1;  ///< exact in every JSON reader
 
 // Requests.
 inline constexpr std::size_t kJsonBytes = 1 << 20;  ///< a JSON request; also one NDJSON line
@@ -37,12 +39,15 @@ inline constexpr std::size_t kOpensChunk =
 
 // Log.
 inline constexpr std::size_t kCommitBytes = 16 << 20;  ///< one commit record; never split
+/// What one bulk upsert's event may take; patches beyond it are rejected, so that a run of one command fits a commit.
+inline constexpr std::size_t kUpsertEventBytes = 12 << 20;
 inline constexpr std::size_t kRunBytes =
     4 << 20;  ///< a run of commands is cut at this many encoded bytes...
 inline constexpr std::size_t kRunCommands = 10'000;  ///< ...or this many commands
 inline constexpr std::size_t kQueueBytes =
     32 << 20;  ///< commands waiting per partition before 503 overloaded
 static_assert(kRunBytes + kCommandBytes < kCommitBytes);
+static_assert(kUpsertEventBytes < kCommitBytes);
 static_assert(kImportChunkBytes + kJsonBytes <= kCommandBytes);
 
 // Time. Ingress refuses to stamp with a clock that jumped by more than this against the monotonic

@@ -3,7 +3,8 @@
 // blocks: its host steps it.
 #pragma once
 
-#include <functional>
+#include <deque>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -58,29 +59,58 @@ public:
     const LoopCounters& counters() const { return counters_; }
 
 private:
+    /// Outcomes of one commit on their way into the projection.
+    struct Batch {
+        std::vector<Outcome> outcomes;
+        bool folded = false;  ///< into the projection's run in progress
+    };
+    /// Made and appended here, not yet read back.
     struct Run {
         std::string record;
-        Hash256 hash;
-        Sequence sequence;
-        std::vector<Outcome> outcomes;
+        Envelope envelope;
+        Batch batch;
+    };
+    /// Accepted, not yet published: only a failing disk keeps one here between steps.
+    struct Accepted {
+        Tip tip;
+        Batch batch;
+        bool own = false;
     };
 
-    Result<bool> follow();
+    Result<StepResult> advance_once();
+    Result<bool> read_commits();
+    Result<void> take(const CommitRecord& record);
     Result<void> accept(const CommitRecord& record, const Envelope& envelope);
-    Result<bool> decide_run();
-    Result<void> rescan(const Tip& from);
-    Outcome decide_one(const CommandRecord& record, Result<void>& status);
+    Result<void> check_commands(const Envelope& envelope) const;
+    Result<void> publish();
+    Result<void> alarm(const CommitRecord& record, Error reason);
+    Result<void> rescan() const;
+    Tip rescan_start() const;
+
+    Result<StepResult> append_again(AppendState state);
+    Result<StepResult> decide_run();
+    Result<void> read_commands();
+    Result<bool> decide_next(const CommandRecord& record, std::size_t& run_bytes, Batch& batch);
+    Outcome decide_one(const Command& command) const;
+    Result<void> append_run(Batch batch);
+
+    void forget_unpublished();
+    Tip genesis_tip() const;
 
     Log& log_;
     const Codec& codec_;
     Projection& projection_;
     CommitObserver& observer_;
-    bool decides_;
+    const bool decides_;
     bool caught_up_ = false;
-    Tip tip_;
-    std::vector<Run> run_;  ///< at most one: made, appended, not yet read back
-    std::vector<CommandRecord>
-        queue_;  ///< read from the log, not yet answered by an accepted commit
+    Tip tip_;                             ///< of the last published commit
+    LogPosition read_from_;               ///< the next commit record to read from the log
+    std::deque<CommitRecord> records_;    ///< read, not yet taken
+    std::optional<Accepted> accepted_;
+    std::optional<Run> run_;
+    std::deque<CommandRecord> queue_;     ///< from tip_.next_command on, without gaps
+    std::size_t queue_bytes_ = 0;
+    bool alarmed_ = false;                ///< since the last accepted commit
     LoopCounters counters_;
     std::optional<Error> stopped_;
 };

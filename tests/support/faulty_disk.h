@@ -1,5 +1,5 @@
-// A disk for RocksDB that fails on command: it fills up in the middle of a write, fails to sync, and in a crash
-// loses every byte and every new file that was not synced. It works on real files.
+// A disk for RocksDB that fails on command: it fills up in the middle of a write, fails to sync,
+// and in a crash loses every byte and every new file that was not synced. It works on real files.
 #pragma once
 
 #include <rocksdb/env.h>
@@ -34,7 +34,8 @@ public:
 
     /// From now on nothing is written any more: the machine is off.
     void power_off() { set(off_, true); }
-    /// REQUIRES: power_off(), and that everything that used this disk is destroyed. Leaves what a disk would hold.
+    /// REQUIRES: power_off(), and that everything that used this disk is destroyed. Leaves what a
+    /// disk would hold.
     void lose_unsynced() {
         const std::scoped_lock lock(mutex_);
         for (const auto& [path, file] : files_) {
@@ -66,7 +67,8 @@ public:
         }
         return status;
     }
-    rocksdb::IOStatus ReopenWritableFile(const std::string& path, const rocksdb::FileOptions& options,
+    rocksdb::IOStatus ReopenWritableFile(const std::string& path,
+                                         const rocksdb::FileOptions& options,
                                          std::unique_ptr<rocksdb::FSWritableFile>* out,
                                          rocksdb::IODebugContext* context) override {
         if (auto status = may_change(path); !status.ok()) return status;
@@ -82,7 +84,8 @@ public:
         const std::scoped_lock lock(mutex_);
         if (auto file = files_.extract(from); status.ok() && !file.empty()) {
             file.key() = to;
-            file.mapped().entry_synced = true;  // the old name's file was there: a rename loses neither
+            file.mapped().entry_synced =
+                true;  // the old name's file was there: a rename loses neither
             files_.erase(to);
             files_.insert(std::move(file));
         }
@@ -95,7 +98,8 @@ public:
         files_.erase(path);
         return FileSystemWrapper::DeleteFile(path, options, context);
     }
-    rocksdb::IOStatus LockFile(const std::string& path, const rocksdb::IOOptions& options, rocksdb::FileLock** lock,
+    rocksdb::IOStatus LockFile(const std::string& path, const rocksdb::IOOptions& options,
+                               rocksdb::FileLock** lock,
                                rocksdb::IODebugContext* context) override {
         if (auto status = may_change(path, false); !status.ok()) return status;
         return FileSystemWrapper::LockFile(path, options, lock, context);
@@ -129,14 +133,16 @@ private:
                                  rocksdb::IODebugContext* context) override {
             return append(data, options, context);
         }
-        rocksdb::IOStatus Sync(const rocksdb::IOOptions& options, rocksdb::IODebugContext* context) override {
+        rocksdb::IOStatus Sync(const rocksdb::IOOptions& options,
+                               rocksdb::IODebugContext* context) override {
             const auto size = target()->GetFileSize(options, context);
             auto status = disk_.may_sync();
             if (status.ok()) status = FSWritableFileOwnerWrapper::Sync(options, context);
             if (status.ok()) disk_.synced(path_, size);
             return status;
         }
-        rocksdb::IOStatus Fsync(const rocksdb::IOOptions& options, rocksdb::IODebugContext* context) override {
+        rocksdb::IOStatus Fsync(const rocksdb::IOOptions& options,
+                                rocksdb::IODebugContext* context) override {
             return Sync(options, context);
         }
 
@@ -149,7 +155,8 @@ private:
                 auto written = FSWritableFileOwnerWrapper::Append(half, options, context);
                 return written.ok() ? status : written;
             }
-            return status.ok() ? FSWritableFileOwnerWrapper::Append(data, options, context) : status;
+            return status.ok() ? FSWritableFileOwnerWrapper::Append(data, options, context)
+                               : status;
         }
 
         std::string path_;
@@ -158,12 +165,15 @@ private:
 
     class Directory final : public rocksdb::FSDirectoryWrapper {
     public:
-        Directory(std::unique_ptr<rocksdb::FSDirectory>&& directory, std::string path, FaultyDisk& disk)
+        Directory(std::unique_ptr<rocksdb::FSDirectory>&& directory, std::string path,
+                  FaultyDisk& disk)
             : FSDirectoryWrapper(std::move(directory)), path_(std::move(path)), disk_(disk) {}
-        rocksdb::IOStatus Fsync(const rocksdb::IOOptions& options, rocksdb::IODebugContext* context) override {
+        rocksdb::IOStatus Fsync(const rocksdb::IOOptions& options,
+                                rocksdb::IODebugContext* context) override {
             return synced(FSDirectoryWrapper::Fsync(options, context));
         }
-        rocksdb::IOStatus FsyncWithDirOptions(const rocksdb::IOOptions& options, rocksdb::IODebugContext* context,
+        rocksdb::IOStatus FsyncWithDirOptions(const rocksdb::IOOptions& options,
+                                              rocksdb::IODebugContext* context,
                                               const rocksdb::DirFsyncOptions& directory) override {
             return synced(FSDirectoryWrapper::FsyncWithDirOptions(options, context, directory));
         }
@@ -186,7 +196,8 @@ private:
         const std::scoped_lock lock(mutex_);
         if (off_) return rocksdb::IOStatus::IOError(path, "power is off");
         if (read_only_) return rocksdb::IOStatus::IOError(path, "Read-only file system");
-        if (full_ && takes_space) return rocksdb::IOStatus::NoSpace(path, "No space left on device");
+        if (full_ && takes_space)
+            return rocksdb::IOStatus::NoSpace(path, "No space left on device");
         return rocksdb::IOStatus::OK();
     }
     rocksdb::IOStatus may_sync() const {
@@ -212,7 +223,8 @@ private:
 
     mutable std::mutex mutex_;
     std::map<std::string, Tracked> files_;  ///< those written since the last crash
-    bool full_ = false, failing_syncs_ = false, lying_syncs_ = false, read_only_ = false, off_ = false;
+    bool full_ = false, failing_syncs_ = false, lying_syncs_ = false, read_only_ = false,
+         off_ = false;
     std::size_t syncs_ = 0;
 };
 

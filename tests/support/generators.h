@@ -1,5 +1,6 @@
-// RapidCheck generators of the domain: ids, bitmaps, and every kind of command, event and outcome. What they make
-// holds the rules that the headers in core/ state (sorted tags, ascending messages, ...), and nothing else.
+// RapidCheck generators of the domain: ids, bitmaps, and every kind of command, event and outcome.
+// What they make holds the rules that the headers in core/ state (sorted tags, ascending messages,
+// ...), and nothing else.
 #pragma once
 
 #include <rapidcheck.h>
@@ -18,13 +19,15 @@ namespace tidings::testing {
 /// Uniform over [first, last], but its ends turn up often.
 template <class T>
 T draw_in(T first, T last) {
-    return *rc::gen::weightedOneOf<T>({{1, rc::gen::just(first)},
-                                       {1, rc::gen::just(last)},
-                                       {6, rc::gen::map(rc::gen::arbitrary<std::uint64_t>(), [first, last](std::uint64_t x) {
-                                            const auto span = static_cast<std::uint64_t>(last) - static_cast<std::uint64_t>(first);
-                                            const std::uint64_t step = span == ~std::uint64_t{0} ? x : x % (span + 1);
-                                            return static_cast<T>(static_cast<std::uint64_t>(first) + step);
-                                        })}});
+    return *rc::gen::weightedOneOf<T>(
+        {{1, rc::gen::just(first)},
+         {1, rc::gen::just(last)},
+         {6, rc::gen::map(rc::gen::arbitrary<std::uint64_t>(), [first, last](std::uint64_t x) {
+              const auto span =
+                  static_cast<std::uint64_t>(last) - static_cast<std::uint64_t>(first);
+              const std::uint64_t step = span == ~std::uint64_t{0} ? x : x % (span + 1);
+              return static_cast<T>(static_cast<std::uint64_t>(first) + step);
+          })}});
 }
 inline bool draw_bool() { return draw_in<int>(0, 1) == 1; }
 inline std::size_t draw_count(std::size_t most) { return draw_in<std::size_t>(0, most); }
@@ -36,10 +39,12 @@ E draw_enum(E last) {
 
 /// ASCII, multi-byte UTF-8, quotes, line ends; sometimes long.
 inline std::string draw_text(std::size_t most_pieces = 12) {
-    static const std::vector<std::string> pieces{"a", "Z", "0", " ", "\"", "\\", "\n", "é", "ß", "Ж", "漢", "🎉", "@", "."};
+    static const std::vector<std::string> pieces{"a", "Z", "0", " ",  "\"", "\\", "\n",
+                                                 "é", "ß", "Ж", "漢", "🎉",  "@",  "."};
     std::string out;
     const std::size_t count = draw_count(most_pieces);
-    for (std::size_t i = 0; i < count; ++i) out += pieces[draw_in<std::size_t>(0, pieces.size() - 1)];
+    for (std::size_t i = 0; i < count; ++i)
+        out += pieces[draw_in<std::size_t>(0, pieces.size() - 1)];
     if (draw_in<int>(0, 30) == 15) out.append(draw_in<std::size_t>(1, 5'000), 'x');
     return out;
 }
@@ -102,7 +107,9 @@ inline Actor draw_actor() {
 inline SourceStamp draw_stamp() {
     return {draw_in<std::int64_t>(INT64_MIN, INT64_MAX), draw_bytes<Hash256>()};
 }
-inline std::uint64_t draw_metric() { return draw_in<std::uint64_t>(0, (std::uint64_t{1} << 53) - 1); }
+inline std::uint64_t draw_metric() {
+    return draw_in<std::uint64_t>(0, (std::uint64_t{1} << 53) - 1);
+}
 inline Metrics draw_metrics() {
     return {draw_metric(), draw_metric(), draw_metric(), draw_metric(), draw_money(), draw_money()};
 }
@@ -121,8 +128,12 @@ auto draw_list(std::size_t most, Draw draw) {
 }
 
 inline MetricsPatch draw_metrics_patch() {
-    return {draw_optional(draw_metric), draw_optional(draw_metric), draw_optional(draw_metric),
-            draw_optional(draw_metric), draw_money(), draw_money()};
+    return {draw_optional(draw_metric),
+            draw_optional(draw_metric),
+            draw_optional(draw_metric),
+            draw_optional(draw_metric),
+            draw_money(),
+            draw_money()};
 }
 inline PartnerPatch draw_patch() {
     PartnerPatch patch;
@@ -148,9 +159,15 @@ inline Filter draw_filter(int depth = 3) {
     if (depth == 0 && filter.kind <= Filter::Kind::negation) filter.kind = Filter::Kind::tag;
     switch (filter.kind) {
         case Filter::Kind::all:
-        case Filter::Kind::any: filter.children = draw_list(3, [depth] { return draw_filter(depth - 1); }); break;
-        case Filter::Kind::negation: filter.children.push_back(draw_filter(depth - 1)); break;
-        case Filter::Kind::tag: filter.tag = draw_name(); break;
+        case Filter::Kind::any:
+            filter.children = draw_list(3, [depth] { return draw_filter(depth - 1); });
+            break;
+        case Filter::Kind::negation:
+            filter.children.push_back(draw_filter(depth - 1));
+            break;
+        case Filter::Kind::tag:
+            filter.tag = draw_name();
+            break;
         case Filter::Kind::metric:
             filter.metric = draw_enum(Metric::commission);
             filter.op = draw_enum(Comparison::greater);
@@ -158,7 +175,9 @@ inline Filter draw_filter(int depth = 3) {
             if (is_money(filter.metric)) filter.currency = "EUR";
             break;
         case Filter::Kind::joined_before:
-        case Filter::Kind::joined_after: filter.joined = draw_time(); break;
+        case Filter::Kind::joined_after:
+            filter.joined = draw_time();
+            break;
         case Filter::Kind::engagement:
             filter.engagement = draw_enum(Engagement::replied);
             filter.message = draw_number();
@@ -177,7 +196,8 @@ inline Audience draw_audience() {
     return audience;
 }
 
-/// Of RecordOpens or MessagesOpened: messages ascending and distinct, times for every partner or none.
+/// Of RecordOpens or MessagesOpened: messages ascending and distinct, times for every partner or
+/// none.
 template <class Group>
 std::vector<Group> draw_opens() {
     std::vector<Group> groups;
@@ -187,7 +207,8 @@ std::vector<Group> draw_opens() {
         message.value += draw_in<std::uint64_t>(1, 1'000);
         Group group{.message = message, .partners = draw_small_bitmap(), .at = {}};
         if (draw_bool()) {
-            for (std::uint64_t n = group.partners.cardinality(); n > 0; --n) group.at.push_back(draw_time());
+            for (std::uint64_t n = group.partners.cardinality(); n > 0; --n)
+                group.at.push_back(draw_time());
         }
         groups.push_back(std::move(group));
     }
@@ -226,11 +247,16 @@ inline AdjustMetrics draw_adjust_metrics() {
 /// A body of the variant's alternative `kind`.
 inline CommandBody draw_command_body(std::size_t kind) {
     switch (kind) {
-        case 0: return UpsertProgram{draw_name(), draw_enum(Plan::advanced)};
-        case 1: return SetWebhookSecret{draw_text()};
-        case 2: return UpsertPartners{draw_list(5, draw_patch), draw_bool(), draw_bool(), draw_bool()};
-        case 3: return draw_adjust_metrics();
-        case 4: return RecordCustomer{draw_name(), draw_partner(), draw_bool(), draw_stamp()};
+        case 0:
+            return UpsertProgram{draw_name(), draw_enum(Plan::advanced)};
+        case 1:
+            return SetWebhookSecret{draw_text()};
+        case 2:
+            return UpsertPartners{draw_list(5, draw_patch), draw_bool(), draw_bool(), draw_bool()};
+        case 3:
+            return draw_adjust_metrics();
+        case 4:
+            return RecordCustomer{draw_name(), draw_partner(), draw_bool(), draw_stamp()};
         case 5:
             return RecordTransaction{draw_name(),  draw_partner(), draw_text(2), draw_money(),
                                      draw_money(), draw_bool(),    draw_stamp()};
@@ -241,8 +267,10 @@ inline CommandBody draw_command_body(std::size_t kind) {
             return RecordOpens{draw_bool() ? draw_single_open<RecordOpens::Group>()
                                            : draw_opens<RecordOpens::Group>(),
                                draw_bool() ? EventNumber{} : draw_number()};
-        case 8: return PostReply{draw_number(), draw_ordinal(), draw_text(40)};
-        default: return MarkRead{draw_number(), draw_ordinal()};
+        case 8:
+            return PostReply{draw_number(), draw_ordinal(), draw_text(40)};
+        default:
+            return MarkRead{draw_number(), draw_ordinal()};
     }
 }
 
@@ -292,7 +320,9 @@ inline UpstreamFactsChanged draw_upstream_facts() {
         return TransactionState{draw_name(),  draw_partner(), draw_text(2), draw_money(),
                                 draw_money(), draw_bool(),    draw_stamp()};
     });
-    facts.payers = draw_list(2, [] { return PayerState{draw_partner(), draw_name(), draw_metric()}; });
+    facts.payers = draw_list(2, [] {
+        return PayerState{draw_partner(), draw_name(), draw_metric()};
+    });
     return facts;
 }
 
@@ -312,17 +342,24 @@ inline MessageSent draw_message_sent() {
 
 inline Event draw_event(std::size_t kind) {
     switch (kind) {
-        case 0: return ProgramChanged{draw_name(), draw_enum(Plan::advanced)};
-        case 1: return WebhookSecretSet{draw_text()};
-        case 2: return PartnersChanged{draw_list(5, draw_partner_state)};
-        case 3: return draw_upstream_facts();
-        case 4: return draw_message_sent();
+        case 0:
+            return ProgramChanged{draw_name(), draw_enum(Plan::advanced)};
+        case 1:
+            return WebhookSecretSet{draw_text()};
+        case 2:
+            return PartnersChanged{draw_list(5, draw_partner_state)};
+        case 3:
+            return draw_upstream_facts();
+        case 4:
+            return draw_message_sent();
         case 5:
             return MessagesOpened{draw_bool() ? draw_single_open<MessagesOpened::Group>()
                                               : draw_opens<MessagesOpened::Group>()};
         case 6:
-            return ReplyPosted{draw_number(), draw_ordinal(), draw_bool(), draw_actor(), draw_text(40), draw_time()};
-        default: return ConversationRead{draw_number(), draw_ordinal(), draw_bool(), draw_number()};
+            return ReplyPosted{draw_number(), draw_ordinal(), draw_bool(),
+                               draw_actor(),  draw_text(40),  draw_time()};
+        default:
+            return ConversationRead{draw_number(), draw_ordinal(), draw_bool(), draw_number()};
     }
 }
 
@@ -345,7 +382,8 @@ inline Outcome draw_outcome() {
     outcome.remember = draw_bool();
     outcome.track = draw_bool();
     if (outcome.status == OutcomeStatus::refused) {
-        outcome.refusal = Refusal{draw_enum(ErrorCode::not_a_recipient), draw_text(3), draw_text(), draw_enum(Plan::advanced)};
+        outcome.refusal = Refusal{draw_enum(ErrorCode::not_a_recipient), draw_text(3), draw_text(),
+                                  draw_enum(Plan::advanced)};
         return outcome;
     }
     if (draw_bool()) {  // a single first open
@@ -360,7 +398,8 @@ inline Outcome draw_outcome() {
     outcome.unchanged = draw_in<std::uint32_t>(0, 9'000);
     outcome.first_opens = draw_in<std::uint32_t>(0, 50'000);
     outcome.rejected = draw_rejected();
-    outcome.events = draw_list(3, [] { return draw_event(draw_in<std::size_t>(0, kEventKinds - 1)); });
+    outcome.events =
+        draw_list(3, [] { return draw_event(draw_in<std::size_t>(0, kEventKinds - 1)); });
     if (!outcome.events.empty()) outcome.first_event = draw_number();
     return outcome;
 }
