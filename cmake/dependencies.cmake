@@ -11,6 +11,7 @@ find_package(spdlog REQUIRED)
 find_package(tomlplusplus REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(rhonabwy REQUIRED IMPORTED_TARGET librhonabwy)
+pkg_check_modules(jansson REQUIRED IMPORTED_TARGET jansson)  # the JSON values of rhonabwy's interface
 
 find_library(ROARING_LIBRARY roaring REQUIRED)
 find_path(ROARING_INCLUDE roaring/roaring.hh REQUIRED)

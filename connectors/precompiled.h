@@ -1,4 +1,5 @@
-// Precompiled for connectors and apps: what nearly every file there includes and what is slow to parse.
+// Precompiled for connectors and apps: what nearly every file there includes and what is slow to
+// parse.
 #pragma once
 
 #include <boost/asio/awaitable.hpp>

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/command.h"
+#include "connectors/claims.h"
 #include "core/result.h"
 
 namespace tidings::http {
@@ -18,36 +18,34 @@ namespace tidings::http {
 template <class T>
 using Task = boost::asio::awaitable<T>;
 
-/// What a verified token says.
-struct Claims {
-    Role role = Role::platform;
-    std::string sub;
-    std::string name;
-    std::optional<ProgramId> program;
-    std::optional<PartnerId> partner;
-    std::int64_t expires_at_s = 0;  ///< Unix time
-};
+using tidings::Claims;
 
 /// A request body read piece by piece with bounded memory.
 class BodyStream {
 public:
     virtual ~BodyStream() = default;
-    /// The next bytes; nothing at the end. Errors: malformed (broken chunking, connection lost).
+    /// The next bytes (at most 64 KiB at a time); nothing at the end.
+    /// Errors: malformed (broken chunking, connection lost).
     virtual Task<Result<std::optional<std::string>>> read() = 0;
 };
 
 struct Request {
     std::string method;
-    std::string path;  ///< raw, without the query
-    std::vector<std::string>
-        parameters;  ///< captures of the route's pattern, percent-decoded, valid UTF-8
-    std::vector<std::pair<std::string, std::string>>
-        query;  ///< percent-decoded, valid UTF-8, in order
-    std::vector<std::pair<std::string, std::string>>
-        headers;                   ///< names in lower case; duplicates kept
-    std::string body;              ///< for routes with Body::json and Body::raw
-    BodyStream* stream = nullptr;  ///< for routes with Body::stream
+    std::string path;                     ///< raw, without the query
+    std::vector<std::string> parameters;  ///< captures of the pattern, percent-decoded, valid UTF-8
+    std::vector<std::pair<std::string, std::string>> query;    ///< decoded, valid UTF-8, in order
+    std::vector<std::pair<std::string, std::string>> headers;  ///< lower-case names, in order
+    std::string body;              ///< for routes with BodyKind::json and BodyKind::raw
+    BodyStream* stream = nullptr;  ///< for routes with BodyKind::stream
     std::optional<Claims> claims;  ///< for routes that need a token
+
+    // Filled by the router before the handler runs.
+    std::string_view accepted;  ///< the one of the route's `produces` that Accept prefers
+    std::optional<std::string>
+        idempotency_key;  ///< routes with `idempotency_header`; 1-255 characters
+    /// Bad query parameters or a bad Idempotency-Key, for routes with `checks_parameters`: the
+    /// handler returns it when it has come to "fields 422" in API.md's order of checks.
+    std::optional<Error> parameter_error;
 
     /// First header of that (lower-case) name, or nothing.
     std::optional<std::string_view> header(std::string_view name) const;
@@ -56,11 +54,11 @@ struct Request {
 
 struct Response {
     unsigned status = 200;
-    std::string content_type = "application/json";
+    std::string content_type = "application/json";  ///< empty: none sent
     std::string body;
     std::vector<std::pair<std::string, std::string>> headers;
     /// If set, the body is sent chunked: called until it returns nothing; an error closes the
-    /// connection, so that a truncated list can never look complete.
+    /// connection, so that a truncated list can never look complete. Empty pieces are skipped.
     std::function<Task<Result<std::optional<std::string>>>()> chunks;
 };
 

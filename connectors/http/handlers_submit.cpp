@@ -1,0 +1,223 @@
+// How handlers build commands, submit them, and turn outcomes into answers.
+#include <boost/uuid/random_generator.hpp>
+#include <boost/uuid/uuid.hpp>
+#include <chrono>
+#include <cstring>
+
+#include "connectors/await_outcome.h"
+#include "connectors/http/handlers_common.h"
+#include "connectors/http/problem.h"
+#include "connectors/http/render.h"
+#include "events/json_output.h"
+
+namespace tidings::http {
+
+namespace {
+
+CommandId random_command_id() {
+    thread_local boost::uuids::random_generator_mt19937 generate;  // seeded from the system
+    const boost::uuids::uuid uuid = generate();
+    CommandId id;
+    static_assert(sizeof(uuid) == CommandId::kSize);
+    std::memcpy(id.bytes.data(), &uuid, sizeof(uuid));
+    return id;
+}
+
+/// The scope of keys and outcomes: role, program, partner or sub.
+void add_scope(Canonical& canonical, const ProgramId& program, const Claims& claims) {
+    canonical.add(name_of(claims.role)).add(program.value);
+    const bool partner = claims.role == Role::partner && claims.partner;
+    canonical.add(partner ? claims.partner->value : claims.sub);
+}
+
+std::string command_location(const CommandId& id) { return "/v1/commands/" + to_hex(id.view()); }
+
+/// The message as its sender first saw it: nobody had opened it yet.
+std::optional<MessageView> as_sent(const ReadModels& models, const ProgramId& program,
+                                   EventNumber number) {
+    auto message = models.message(program, number);
+    if (message) message->stats = MessageStats{message->card->recipients, 0, 0, 0};
+    return message;
+}
+
+std::optional<Positions> min_positions(const Api& api, const Request& request) {
+    return parse_positions(*request.header("tidings-min-position"), api.broker.partitions());
+}
+
+/// Waits for Tidings-Min-Position. A malformed one becomes a parameter error, told in its turn.
+Task<Result<void>> reach_position(Api& api, Request& request) {
+    const auto positions = min_positions(api, request);
+    if (!positions) {
+        const std::string name = "Tidings-Min-Position";
+        Error bad = invalid_field(parameter_pointer(name), field_code::kInvalidFormat,
+                                  name + " must be <partition>:<sequence>[,...]");
+        if (request.parameter_error) {
+            request.parameter_error->fields.push_back(std::move(bad.fields.front()));
+        } else {
+            request.parameter_error = std::move(bad);
+        }
+        co_return Result<void>{};
+    }
+    using Clock = std::chrono::steady_clock;
+    const auto deadline =
+        Clock::now() + std::chrono::milliseconds(api.options.min_position_wait_ms);
+    for (const auto& [partition, sequence] : *positions) {
+        if (api.broker.read(partition).tip().sequence >= sequence) continue;
+        const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
+        const int wait_ms = std::max(0, static_cast<int>(left.count()));
+        const auto reached = co_await wait_for(api.broker, partition, sequence, wait_ms);
+        if (!reached) co_return reached.error();
+    }
+    co_return Result<void>{};
+}
+
+Response to_response(Result<Response> result) {
+    return result ? std::move(*result) : problem(result.error());
+}
+
+Task<Response> run_read(Api& api, Read read, Request& request) {
+    if (request.header("tidings-min-position")) {
+        const auto reached = co_await reach_position(api, request);
+        if (!reached) co_return problem(reached.error());
+    }
+    co_return to_response(read(api, request));
+}
+
+Task<Response> run_write(Api& api, Write write, Request& request) {
+    co_return to_response(co_await write(api, request));
+}
+
+}  // namespace
+
+Canonical& Canonical::add(std::string_view field) {
+    add(static_cast<std::uint64_t>(field.size()));
+    bytes_ += field;
+    return *this;
+}
+
+Canonical& Canonical::add(std::uint64_t field) {
+    for (int shift = 56; shift >= 0; shift -= 8) bytes_ += static_cast<char>(field >> shift);
+    return *this;
+}
+
+Command make_command(const Request& request, const ProgramId& program, CommandBody body) {
+    const Claims& claims = *request.claims;
+    Command command;
+    command.id = random_command_id();
+    command.program = program;
+    command.actor = Actor{claims.role, claims.sub, claims.name};
+    command.body = std::move(body);
+    return command;
+}
+
+CallerDigest caller_of(const Api& api, const ProgramId& program, const Claims& claims) {
+    Canonical canonical("tidings.caller.v1");
+    add_scope(canonical, program, claims);
+    return api.broker.caller_digest(canonical.bytes());
+}
+
+CommandId command_id_of_key(const Claims& claims, const ProgramId& program, std::string_view key) {
+    Canonical canonical("tidings.command.v1");
+    add_scope(canonical, program, claims);
+    canonical.add(key);
+    return CommandId::from(sha256(canonical.bytes()).view().substr(0, CommandId::kSize));
+}
+
+void make_tracked(const Api& api, const Request& request, const Canonical& content,
+                  Command& command) {
+    if (request.idempotency_key) {
+        command.id = command_id_of_key(*request.claims, command.program, *request.idempotency_key);
+        command.remember = true;
+    }
+    command.track = true;
+    command.digest = api.broker.content_digest(content.bytes());
+    command.caller = caller_of(api, command.program, *request.claims);
+}
+
+Error error_of(const Refusal& refusal) {
+    Error out{refusal.code, refusal.detail, {}};
+    if (!refusal.pointer.empty()) {
+        out.fields.push_back({refusal.pointer, name_of(refusal.code), refusal.detail});
+    }
+    return out;
+}
+
+Task<Result<Written>> write(Api& api, Command command) {
+    auto applied = co_await submit(api.broker, std::move(command));
+    if (!applied) co_return applied.error();
+    Written written{std::move(*applied), std::nullopt};
+    if (written.applied.outcome.refusal) {
+        written.refusal = problem(error_of(*written.applied.outcome.refusal));
+        add_position(*written.refusal, written.applied);
+    }
+    co_return written;
+}
+
+Response tracked_answer(const ReadModels& models, const ProgramId& program,
+                        const TrackedOutcome& outcome) {
+    if (outcome.refusal) return problem(error_of(*outcome.refusal));
+    if (outcome.message.value == 0) {
+        const auto message = as_sent(models, program, outcome.answer);
+        if (message) return json_response(201, render_message(program, *message));
+    } else {
+        const auto post = models.post(program, outcome.message, outcome.partner, outcome.answer);
+        if (post) return json_response(201, render_post(program, *post));
+    }
+    return internal_error("an outcome names what the read models do not have");
+}
+
+std::string render_command(const CommandId& id, const Response* answer) {
+    std::string out;
+    JsonWriter json(out);
+    json.open_object().key("id").string(to_hex(id.view())).key("state");
+    if (answer == nullptr) {
+        json.string("pending").key("status").null().key("answer").null();
+    } else {
+        json.string(answer->status < 400 ? "done" : "refused");
+        json.key("status").number(answer->status);
+        json.key("answer").raw() += answer->body;
+    }
+    json.close_object();
+    return out;
+}
+
+Task<Response> write_tracked(Api& api, const Request& request, Command command) {
+    const CommandId id = command.id;
+    const ProgramId program = command.program;
+    TrackedOutcome tracked;
+    tracked.caller = command.caller;
+    if (const auto* reply = std::get_if<PostReply>(&command.body)) {
+        tracked.message = reply->message;
+        tracked.partner = reply->partner;
+    }
+    api.callers.add(id, command.caller);
+    const auto applied = co_await submit(api.broker, std::move(command));
+    if (!applied) {
+        Response response = problem(applied.error());
+        if (applied.error().code == ErrorCode::outcome_unknown) {
+            response.headers.emplace_back("Location", command_location(id));
+        }
+        co_return response;
+    }
+    tracked.status = applied->outcome.status;
+    tracked.answer = applied->outcome.answer;
+    tracked.refusal = applied->outcome.refusal;
+    Response answer = tracked_answer(api.broker.read(program), program, tracked);
+    if (prefers_async(request)) {
+        answer = json_response(202, render_command(id, &answer));
+        answer.headers.emplace_back("Location", command_location(id));
+        answer.headers.emplace_back("Preference-Applied", "respond-async");
+    }
+    add_position(answer, *applied);
+    co_return answer;
+}
+
+Handler reading(Api& api, Read read) {
+    return [&api, read](Request& request) { return run_read(api, read, request); };
+}
+
+Handler writing(Api& api, Write write) {
+    return [&api, write](Request& request) { return run_write(api, write, request); };
+}
+
+}  // namespace tidings::http
