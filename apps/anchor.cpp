@@ -1,1 +1,0 @@
-// Anchor until the directory has its first source.

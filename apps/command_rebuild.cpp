@@ -1,0 +1,240 @@
+// `tidings rebuild`: makes the read models anew from the log, beside the live ones, and compares.
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+
+#include "apps/commands.h"
+#include "apps/data_directory.h"
+#include "apps/lock_file.h"
+#include "apps/progress.h"
+#include "core/partition_loop.h"
+#include "events/codec.h"
+#include "projections/models.h"
+
+namespace tidings::apps {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::size_t kBlockCacheBytes = 96u << 20;
+constexpr std::size_t kWriteBufferBytes = 64u << 20;
+constexpr std::size_t kLogCacheBytes = 8u << 20;
+constexpr std::size_t kLogBufferBytes = 32u << 20;
+
+struct Options {
+    std::string data = "data";
+    std::string into;
+    bool swap = false;
+};
+
+class NoObserver final : public CommitObserver {
+public:
+    void on_applied(std::span<const Outcome>, const Tip&) override {}
+};
+
+using ModelsSet = std::vector<std::unique_ptr<Models>>;
+using LogSet = std::vector<std::unique_ptr<EmbeddedLog>>;
+
+/// One Models a partition, in `directory`/pN.
+Result<ModelsSet> open_models(const fs::path& directory, std::size_t partitions) {
+    const auto resources = make_store_resources(kBlockCacheBytes, kWriteBufferBytes);
+    ModelsSet all;
+    for (std::size_t i = 0; i < partitions; ++i) {
+        ModelsOptions options;
+        options.directory = directory / ("p" + std::to_string(i));
+        options.resources = resources;
+        auto models = Models::open(options);
+        if (!models) return models.error();
+        all.push_back(std::move(*models));
+    }
+    return all;
+}
+
+/// Applies to each partition's models what its log has beyond them.
+Result<void> follow_logs(const LogSet& logs, const ModelsSet& models, const std::string& label) {
+    std::uint64_t total = 0;
+    for (std::size_t i = 0; i < logs.size(); ++i) {
+        const Result<LogPosition> end = logs[i]->end_of_commits();
+        if (!end) return end.error();
+        total += end->value - std::min(end->value, std::max<std::uint64_t>(
+                                                       models[i]->tip().next_record.value, 1));
+    }
+    Progress progress(label + " commits", Unit::count, total);
+    const CapnpCodec codec;
+    NoObserver observer;
+    std::uint64_t before = 0;
+    for (std::size_t i = 0; i < logs.size(); ++i) {
+        PartitionLoop loop(*logs[i], codec, *models[i], observer, false);
+        const Result<void> verified = loop.verify_start();
+        if (!verified) return verified.error();
+        while (!loop.caught_up()) {
+            const Result<StepResult> step = loop.step();
+            if (!step) return step.error();
+            progress.update(before + loop.counters().commits);
+        }
+        before += loop.counters().commits;
+        const Result<void> flushed = models[i]->flush();
+        if (!flushed) return flushed.error();
+    }
+    progress.finish();
+    return {};
+}
+
+std::string tips(const ModelsSet& models) {
+    std::string out;
+    for (std::size_t i = 0; i < models.size(); ++i) {
+        if (i > 0) out += ',';
+        out += std::to_string(i) + ":" + std::to_string(models[i]->tip().sequence.value);
+    }
+    return out;
+}
+
+Hash256 digest_of(const ModelsSet& models) {
+    std::vector<std::pair<ProgramId, Hash256>> programs;
+    for (const auto& partition : models) {
+        for (auto& program : partition->program_digests()) programs.push_back(std::move(program));
+    }
+    return combine_digests(std::move(programs));
+}
+
+void print_digest(const char* which, const Hash256& digest, const ModelsSet& models) {
+    std::printf("%-8s %s  at %s\n", which, to_hex(digest.view()).c_str(), tips(models).c_str());
+}
+
+/// Which models of which partitions differ.
+void print_differences(const ModelsSet& live, const ModelsSet& rebuilt) {
+    for (std::size_t i = 0; i < live.size(); ++i) {
+        const std::vector<ModelDigest> left = live[i]->digests(), right = rebuilt[i]->digests();
+        for (std::size_t k = 0; k < std::min(left.size(), right.size()); ++k) {
+            if (left[k].digest == right[k].digest) continue;
+            std::printf("differs: partition %zu, %s\n", i, left[k].model.c_str());
+        }
+    }
+}
+
+/// Prints both digests; false: they differ. Live models that can't be opened are nothing to compare
+/// with.
+Result<bool> compare(const fs::path& live_directory, const LogSet& logs, const ModelsSet& rebuilt) {
+    const Hash256 new_digest = digest_of(rebuilt);
+    std::error_code ignored;  // "not there" and "can't be seen" are told by the opening below
+    if (!fs::exists(live_directory, ignored)) {
+        print_digest("rebuilt", new_digest, rebuilt);
+        std::printf("there are no live read models to compare with\n");
+        return true;
+    }
+    Result<ModelsSet> live = open_models(live_directory, logs.size());
+    Result<void> followed = live ? follow_logs(logs, *live, "live") : Result<void>(live.error());
+    if (!followed) {
+        print_digest("rebuilt", new_digest, rebuilt);
+        std::printf("the live read models cannot be used: %s\n", followed.error().detail.c_str());
+        return true;
+    }
+    const Hash256 old_digest = digest_of(*live);
+    print_digest("live", old_digest, *live);
+    print_digest("rebuilt", new_digest, rebuilt);
+    if (old_digest == new_digest) {
+        std::printf("equal\n");
+        return true;
+    }
+    print_differences(*live, rebuilt);
+    return false;
+}
+
+Error io_error(const std::string& what, const std::error_code& error) {
+    return {ErrorCode::io, what + ": " + error.message()};
+}
+
+/// The live models become models.old (an older one is removed), the rebuilt ones become live.
+Result<void> swap_in(const fs::path& data, const fs::path& rebuilt) {
+    const fs::path live = models_directory(data), old = data / "models.old";
+    std::error_code error;
+    fs::remove_all(old, error);
+    if (error) return io_error("cannot remove " + old.string(), error);
+    if (fs::exists(live, error)) fs::rename(live, old, error);
+    if (error) return io_error("cannot move " + live.string() + " aside", error);
+    fs::rename(rebuilt, live, error);
+    if (error) {
+        return io_error("cannot move " + rebuilt.string() + " to " + live.string() +
+                            " (both must be on one file system); the old ones are in " +
+                            old.string(),
+                        error);
+    }
+    return sync_directory(data);
+}
+
+/// An empty directory to rebuild into. A left-over of our own is removed; the user's is not.
+Result<fs::path> prepare_target(const Options& options) {
+    std::error_code error;
+    const fs::path target =
+        options.into.empty() ? fs::path(options.data) / "models.rebuild" : fs::path(options.into);
+    if (options.into.empty()) fs::remove_all(target, error);
+    if (error) return io_error("cannot remove " + target.string(), error);
+    fs::create_directories(target, error);
+    if (error) return io_error("cannot make " + target.string(), error);
+    if (!fs::is_empty(target, error) || error) {
+        return Error{ErrorCode::usage, target.string() + " is not empty"};
+    }
+    return target;
+}
+
+Result<bool> rebuild(const Options& options) {
+    const Result<std::uint32_t> count = count_partitions(options.data);
+    if (!count) return count.error();
+    if (*count == 0) return Error{ErrorCode::usage, "there is no log in " + options.data};
+    const Result<LockFile> lock = LockFile::acquire(options.data);
+    if (!lock) return lock.error();
+    const Result<fs::path> target = prepare_target(options);
+    if (!target) return target.error();
+
+    bool equal = false;
+    {
+        const auto logs =
+            open_logs(options.data, 0, make_log_resources(kLogCacheBytes, kLogBufferBytes));
+        if (!logs) return logs.error();
+        const Result<ModelsSet> rebuilt = open_models(*target, logs->size());
+        if (!rebuilt) return rebuilt.error();
+        const Result<void> followed = follow_logs(*logs, *rebuilt, "rebuild");
+        if (!followed) return followed.error();
+        const Result<bool> compared = compare(models_directory(options.data), *logs, *rebuilt);
+        if (!compared) return compared.error();
+        equal = *compared;
+    }  // closed, so that the directories may move
+    if (options.swap) {
+        const Result<void> swapped = swap_in(options.data, *target);
+        if (!swapped) return swapped.error();
+        std::printf("the rebuilt read models are live now\n");
+    } else if (options.into.empty()) {
+        std::error_code error;
+        fs::remove_all(*target, error);
+        if (error) return io_error("cannot remove " + target->string(), error);
+    } else {
+        std::printf("the rebuilt read models are in %s\n", target->c_str());
+    }
+    return equal;
+}
+
+}  // namespace
+
+void add_rebuild_command(CLI::App& app, Chosen& chosen) {
+    auto options = std::make_shared<Options>();
+    CLI::App* command = app.add_subcommand("rebuild",
+                                           "Make the read models anew from the log (the broker "
+                                           "must be stopped), and compare them with "
+                                           "the live ones: exit status 1 if they differ.");
+    command->add_option("--data", options->data, "data directory")->capture_default_str();
+    command->add_option("--into", options->into,
+                        "empty directory for the new read models; left out: they are thrown away "
+                        "after the comparison, or swapped in");
+    command->add_flag("--swap", options->swap,
+                      "make the new ones live; the old ones are kept in models.old");
+    command->callback([options, &chosen] {
+        chosen = [options] {
+            const Result<bool> equal = rebuild(*options);
+            if (!equal) return report(equal.error());
+            return *equal ? kDone : kRefused;
+        };
+    });
+}
+
+}  // namespace tidings::apps

@@ -1,0 +1,44 @@
+// Where things lie under a data directory, and opening all partitions of its log together.
+//   LOCK  keys/  log/p0 log/p1 ...  models/p0 models/p1 ...
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <vector>
+
+#include "core/result.h"
+#include "events/embedded_log.h"
+
+namespace tidings::apps {
+
+inline constexpr std::uint32_t kDefaultPartitions = 4;
+
+std::filesystem::path log_directory(const std::filesystem::path& data);
+std::filesystem::path log_directory(const std::filesystem::path& data, PartitionId partition);
+std::filesystem::path models_directory(const std::filesystem::path& data);
+std::filesystem::path models_directory(const std::filesystem::path& data, PartitionId partition);
+
+/// Creates it, readable by its owner alone, if it is missing. Errors: io.
+Result<void> make_data_directory(const std::filesystem::path& data);
+
+/// How many partitions lie in log/; 0: none yet. Errors: io, log_mismatch (one is missing).
+Result<std::uint32_t> count_partitions(const std::filesystem::path& data);
+
+/// Opens every partition's log for writing, by number. Makes a new log of `partitions` (0:
+/// kDefaultPartitions) in one step if there is none. REQUIRES: the directory's lock is held.
+/// Errors: usage (`partitions` is neither 0 nor what the log has), log_mismatch (a partition is
+/// missing or belongs to another log; read models without their log), and those of EmbeddedLog.
+Result<std::vector<std::unique_ptr<EmbeddedLog>>> open_logs(
+    const std::filesystem::path& data, std::uint32_t partitions,
+    const std::shared_ptr<LogResources>& resources);
+
+/// For readers beside or instead of the writer. Errors: usage (no log), log_mismatch, io,
+/// corruption.
+Result<std::vector<std::unique_ptr<EmbeddedLogReader>>> open_log_readers(
+    const std::filesystem::path& data, EmbeddedLogReader::Mode mode);
+
+/// Makes what was renamed or created in `directory` durable. Errors: io.
+Result<void> sync_directory(const std::filesystem::path& directory);
+
+}  // namespace tidings::apps

@@ -1,0 +1,122 @@
+// One partition of the running broker: its log, its read models and its loop, stepped by one thread
+// that sleeps while there is nothing to do, and the callers that wait for it.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <thread>
+
+#include "apps/ingress_clock.h"
+#include "apps/waiters.h"
+#include "connectors/http/metrics.h"
+#include "core/partition_loop.h"
+#include "events/embedded_log.h"
+#include "projections/models.h"
+
+namespace tidings::apps {
+
+/// What can be said about a partition without stopping it; for metrics and logs.
+struct PartitionFigures {
+    LoopCounters loop;
+    std::array<std::uint64_t, 4> outcomes{};  ///< by OutcomeStatus
+    Sequence applied;
+    std::size_t pending = 0;  ///< commands submitted here and not yet answered
+    std::int64_t oldest_pending_ms = 0;
+};
+
+class PartitionHost final : private CommitObserver {
+public:
+    /// `codec` and `clock` outlive the host. Metrics are kept in `metrics` if it is not null; it
+    /// outlives the host then.
+    PartitionHost(std::unique_ptr<EmbeddedLog> log, std::unique_ptr<Models> models,
+                  const Codec& codec, IngressClock& clock, http::Metrics* metrics);
+    /// Stops if stop() was not called. REQUIRES: no call is under way on another thread.
+    ~PartitionHost() override;
+    PartitionHost(const PartitionHost&) = delete;
+    PartitionHost& operator=(const PartitionHost&) = delete;
+
+    /// Starts the thread: it verifies, catches up, then decides. Call once.
+    void start();
+    /// Waits until it has caught up. Errors: why it stopped instead.
+    Result<void> wait_started();
+
+    /// `record`: the encoded command. `done` is called by the partition's thread, or by this call
+    /// if nothing was appended (overloaded).
+    void submit(const CommandId& id, const ContentDigest& digest, std::string record,
+                std::int64_t timeout_ms, Broker::Done done);
+    void wait_for(Sequence sequence, std::int64_t timeout_ms, PositionWaiters::Done done);
+    /// Tells the callers whose time is over. Called now and then by the node's timer.
+    void expire();
+    bool pending(const CommandId& id) const { return outcomes_.pending(id); }
+
+    /// Refuses new commands and lets the thread finish those accepted, for up to `grace`; then
+    /// whoever still waits is told outcome_unknown. stop() waits for that, and flushes the models.
+    void begin_stop(std::chrono::milliseconds grace);
+    void stop();
+
+    const Models& models() const { return *models_; }
+    /// Errors: why commands are not accepted now.
+    Result<void> ready() const;
+    PartitionFigures figures() const;
+
+private:
+    enum class State { starting, running, retrying, stopped };
+
+    void run();
+    bool turn();
+    Result<StepResult> step();
+    Result<void> catch_up();
+    void retry_later(const Error& error);
+    void recovered();
+    void end(std::optional<Error> error);
+    void wake();
+    void pause(std::chrono::milliseconds at_most);
+    void keep_counters();
+    bool out_of_grace() const;
+    void add_metrics(http::Metrics& metrics);
+    void on_applied(std::span<const Outcome> outcomes, const Tip& tip) override;
+
+    const PartitionId partition_;
+    const std::unique_ptr<EmbeddedLog> log_;
+    const std::unique_ptr<Models> models_;
+    IngressClock& clock_;
+    http::Metrics* const metrics_;
+    PartitionLoop loop_;
+    OutcomeWaiters outcomes_;
+    PositionWaiters positions_;
+
+    std::atomic<bool> accepting_{false};
+    std::atomic<bool> stopping_{false};
+    std::atomic<std::int64_t> stop_by_ms_{0};  ///< of clock_.steady_ms()
+
+    mutable std::mutex state_mutex_;
+    std::condition_variable started_;
+    State state_ = State::starting;
+    std::optional<Error> problem_;  ///< while retrying or stopped
+
+    std::mutex sleep_mutex_;
+    std::condition_variable sleep_;
+    std::atomic<bool> signalled_{false};
+
+    // Of the partition's thread.
+    std::chrono::milliseconds backoff_{0};  ///< 0: the last step did not fail
+    std::optional<std::chrono::steady_clock::time_point> run_started_;
+    std::optional<http::Histogram> commit_seconds_, run_commands_;
+
+    struct Counters {
+        std::atomic<std::uint64_t> commits{0}, commands{0}, own_commits{0}, lost_races{0},
+            skipped{0}, alarms{0}, retries{0}, applied{0};
+        std::array<std::atomic<std::uint64_t>, 4> outcomes{};
+    };
+    Counters counters_;
+    std::thread thread_;
+};
+
+}  // namespace tidings::apps

@@ -1,0 +1,156 @@
+#include "apps/serve.h"
+
+#include <spdlog/spdlog.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <thread>
+
+#include "apps/commands.h"
+#include "apps/demo.h"
+#include "apps/logging.h"
+#include "apps/node.h"
+#include "apps/routes.h"
+#include "apps/signals.h"
+#include "connectors/http/auth.h"
+#include "connectors/http/metrics.h"
+#include "connectors/http/server.h"
+
+namespace tidings::apps {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+/// Files that RocksDB and everything but connections may have open.
+constexpr std::uint64_t kOtherFiles = 4'096;
+
+void raise_file_limit(std::int64_t connections) {
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+    limit.rlim_cur = limit.rlim_max;
+    const bool raised = ::setrlimit(RLIMIT_NOFILE, &limit) == 0;
+    if (raised && limit.rlim_cur >= static_cast<std::uint64_t>(connections) + kOtherFiles) return;
+    spdlog::warn(
+        "at most {} files may be open, too few for http.max_connections = {}: raise the "
+        "limit (ulimit -n, or LimitNOFILE of systemd)",
+        limit.rlim_cur, connections);
+}
+
+constexpr std::size_t mib(std::int64_t count) { return static_cast<std::size_t>(count) << 20; }
+
+NodeOptions node_options(const Config& config, http::Metrics& metrics) {
+    NodeOptions options;
+    options.data = config.data;
+    options.partitions = static_cast<std::uint32_t>(config.partitions);
+    options.deployment_key_file = config.deployment_key_file;
+    options.block_cache_bytes = mib(config.block_cache_mib);
+    options.write_buffer_bytes = mib(config.write_buffer_mib);
+    options.row_cache_bytes = mib(config.row_cache_mib);
+    options.log_buffer_bytes = mib(config.log_buffer_mib);
+    options.outcome_timeout_ms = config.outcome_timeout_ms;
+    options.metrics = &metrics;
+    return options;
+}
+
+/// REQUIRES: config.listen is well-formed (load_config has seen to it).
+http::ServerOptions server_options(const Config& config) {
+    const ListenAddress listen = parse_listen(config.listen).value();
+    http::ServerOptions options;
+    options.address = listen.address;
+    options.port = listen.port;
+    options.io_threads = config.io_threads == 0 ? std::max(1u, std::thread::hardware_concurrency())
+                                                : static_cast<unsigned>(config.io_threads);
+    options.max_connections = static_cast<std::size_t>(config.max_connections);
+    options.header_timeout_ms = static_cast<int>(config.header_timeout_ms);
+    options.body_timeout_ms = static_cast<int>(config.body_timeout_ms);
+    options.write_timeout_ms = static_cast<int>(config.write_timeout_ms);
+    options.idle_timeout_ms = static_cast<int>(config.idle_timeout_ms);
+    return options;
+}
+
+Result<std::unique_ptr<http::TokenVerifier>> make_verifier(const Config& config,
+                                                           const KeyRing& keys) {
+    http::TokenOptions options;
+    options.cache_entries = static_cast<std::size_t>(config.token_cache);
+    if (!config.jwks_file.empty()) return http::TokenVerifier::from_file(config.jwks_file, options);
+    return http::TokenVerifier::create(keys.public_jwks(), options);
+}
+
+std::string url_of(const std::string& address, std::uint16_t port) {
+    const bool v6 = address.find(':') != std::string::npos;
+    return "http://" + (v6 ? "[" + address + "]" : address) + ":" + std::to_string(port);
+}
+
+/// Where the process itself reaches a server that listens on `address`.
+std::string loopback_url(const std::string& address, std::uint16_t port) {
+    if (address == "0.0.0.0") return url_of("127.0.0.1", port);
+    if (address == "::") return url_of("::1", port);
+    return url_of(address, port);
+}
+
+Result<void> load_and_print_demo(const std::string& url, Node& node) {
+    DemoOptions options;
+    options.url = url;
+    options.issue_token = [&node](const Claims& claims) { return node.keys().issue_token(claims); };
+    options.stamp_behind = [&node](milliseconds lag) { node.stamp_behind(lag); };
+    const Result<std::string> text = load_demo(options);
+    if (!text) return text.error();
+    std::printf("%s\n", text->c_str());
+    return {};
+}
+
+/// Everything after the configuration; `signals` was made before any other thread.
+Result<void> run(const Config& config, bool demo, ShutdownSignals& signals) {
+    http::Metrics metrics;
+    Result<std::unique_ptr<Node>> opened = Node::open(node_options(config, metrics));
+    if (!opened) return opened.error();
+    Node& node = **opened;
+    spdlog::info("start data={} partitions={}", config.data, node.partitions());
+
+    signals.on_request([&node] { node.cancel_start(); });
+    const Result<void> started = node.start();
+    signals.on_request({});
+    if (signals.requested()) return {};
+    if (!started) return started.error();
+
+    auto verifier = make_verifier(config, node.keys());
+    if (!verifier) return verifier.error();
+    Routes routes(node, **verifier, metrics,
+                  {.allowed_origins = config.allowed_origins,
+                   .min_position_wait_ms = static_cast<int>(config.min_position_wait_ms),
+                   .operations = config.operations});
+    const http::ServerOptions options = server_options(config);
+    http::Server server(options, routes.router(), metrics);
+    const Result<std::uint16_t> port = server.start();
+    if (!port) return port.error();
+    const std::string url = url_of(options.address, *port);
+    spdlog::info("listen url={} io_threads={}", url, options.io_threads);
+    Result<void> loaded;
+    if (demo) loaded = load_and_print_demo(loopback_url(options.address, *port), node);
+    if (loaded) {
+        std::printf("listening on %s\n", url.c_str());
+        std::fflush(stdout);
+        signals.wait();
+    }
+
+    const milliseconds grace(config.shutdown_timeout_ms);
+    server.stop(grace);
+    node.stop(grace);
+    spdlog::info("stopped");
+    return loaded;
+}
+
+}  // namespace
+
+int serve(const Config& config, bool demo) {
+    ShutdownSignals signals;
+    set_up_logging(config.log_level, config.log_format);
+    raise_file_limit(config.max_connections);
+    const Result<void> done = run(config, demo, signals);
+    if (done) return kDone;
+    return report(done.error());
+}
+
+}  // namespace tidings::apps

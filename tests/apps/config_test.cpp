@@ -1,0 +1,131 @@
+#include "apps/config.h"
+
+#include <fstream>
+#include <iterator>
+
+#include "tests/support/catch.h"
+#include "tests/support/temporary_directory.h"
+
+namespace tidings::apps {
+namespace {
+
+std::string read_file(const std::string& path) {
+    std::ifstream in(path, std::ios::binary);
+    REQUIRE(in.good());
+    return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+}
+
+std::string error_of(const std::string& toml) {
+    const Result<Config> config = parse_config(toml, "tidings.toml");
+    REQUIRE_FALSE(config.has_value());
+    CHECK(config.error().code == ErrorCode::usage);
+    return config.error().detail;
+}
+
+TEST_CASE("an empty configuration is the defaults") {
+    const Result<Config> config = parse_config("", "empty");
+    REQUIRE(config);
+    CHECK(*config == Config{});
+}
+
+TEST_CASE("the example file names every setting and equals the defaults") {
+    const std::string text = read_file(TIDINGS_SOURCE_DIR "/docs/tidings.example.toml");
+    const Result<Config> config = parse_config(text, "tidings.example.toml");
+    REQUIRE(config);
+    CHECK(*config == Config{});
+    for (const Setting& setting : settings()) {
+        const std::string key(setting.key.substr(setting.key.rfind('.') + 1));
+        INFO(setting.key);
+        CHECK(text.find("\n" + key + " = ") != std::string::npos);
+    }
+}
+
+TEST_CASE("every setting is documented") {
+    const std::string text = read_file(TIDINGS_SOURCE_DIR "/docs/configuration.md");
+    const std::string help = settings_help();
+    for (const Setting& setting : settings()) {
+        INFO(setting.key);
+        CHECK(text.find("`" + std::string(setting.key) + "`") != std::string::npos);
+        CHECK(help.find(std::string(setting.key) + " = ") != std::string::npos);
+    }
+}
+
+TEST_CASE("settings are read") {
+    const Result<Config> config = parse_config(R"(
+        data = "/var/lib/tidings"
+        listen = "[::1]:0"
+        partitions = 8
+        [http]
+        operations = false
+        outcome_timeout_ms = 250
+        [cors]
+        allowed_origins = ["https://a.example", "https://b.example"]
+        [log]
+        format = "json"
+    )",
+                                               "t");
+    REQUIRE(config);
+    Config expected;
+    expected.data = "/var/lib/tidings";
+    expected.listen = "[::1]:0";
+    expected.partitions = 8;
+    expected.operations = false;
+    expected.outcome_timeout_ms = 250;
+    expected.allowed_origins = {"https://a.example", "https://b.example"};
+    expected.log_format = "json";
+    CHECK(*config == expected);
+}
+
+TEST_CASE("wrong settings are errors that name the key and the line") {
+    struct Wrong {
+        std::string toml, key, line;
+    };
+    const std::vector<Wrong> table{
+        {"dato = \"x\"", "dato", ":1:"},
+        {"\n\nhttp.io_thread = 1", "http.io_thread", ":3:"},
+        {"[htpp]\nio_threads = 1", "htpp", ":1:"},
+        {"data = 1", "data", ":1:"},
+        {"partitions = \"4\"", "partitions", ":1:"},
+        {"partitions = 4.0", "partitions", ":1:"},
+        {"partitions = 1025", "partitions", ":1:"},
+        {"partitions = -1", "partitions", ":1:"},
+        {"[http]\n\noperations = 1", "http.operations", ":3:"},
+        {"http = 1", "http", ":1:"},
+        {"[http]\nio_threads = 257", "http.io_threads", ":2:"},
+        {"[cors]\nallowed_origins = \"*\"", "cors.allowed_origins", ":2:"},
+        {"[cors]\nallowed_origins = [1]", "cors.allowed_origins", ":2:"},
+        {"[log]\nlevel = \"loud\"", "log.level", ":2:"},
+        {"[http.operations]\nx = 1", "http.operations", ":1:"},
+        {"data = ", "", ":1:"},
+        {"data = \"a\"\ndata = \"b\"", "", ":2:"},
+    };
+    for (const Wrong& wrong : table) {
+        const std::string detail = error_of(wrong.toml);
+        INFO(wrong.toml << " -> " << detail);
+        CHECK(detail.find("tidings.toml" + wrong.line) == 0);
+        CHECK(detail.find(wrong.key) != std::string::npos);
+    }
+}
+
+TEST_CASE("listen addresses") {
+    CHECK(parse_listen("127.0.0.1:8080").value() == ListenAddress{"127.0.0.1", 8080});
+    CHECK(parse_listen("0.0.0.0:0").value() == ListenAddress{"0.0.0.0", 0});
+    CHECK(parse_listen("[::1]:65535").value() == ListenAddress{"::1", 65535});
+    for (const char* wrong : {"", "8080", ":8080", "127.0.0.1", "127.0.0.1:", "127.0.0.1:65536",
+                              "127.0.0.1:80x", "::1:80", "[127.0.0.1]:80", "[]:80"}) {
+        INFO(wrong);
+        const Result<ListenAddress> parsed = parse_listen(wrong);
+        CHECK_FALSE(parsed.has_value());
+    }
+    CHECK(error_of("listen = \"8080\"").find("listen") != std::string::npos);
+}
+
+TEST_CASE("a configuration file that cannot be read is an error") {
+    const testing::TemporaryDirectory directory;
+    const Result<Config> config = load_config(directory.path() / "absent.toml");
+    REQUIRE_FALSE(config);
+    CHECK(config.error().detail.find("absent.toml") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace tidings::apps
