@@ -1,0 +1,32 @@
+# Everything that a person types. Each target installs what it needs first; see CONTRIBUTING.md.
+.DEFAULT_GOAL := help
+.PHONY: help packages build run test bench format lint clean
+
+help:  ## show this list
+	@grep -hE '^[a-z]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+packages:  ## install the Debian packages that are missing
+	@scripts/install-packages
+
+build: packages  ## build build/tidings and build/tidings-bench
+	@scripts/build release
+
+run: packages  ## build, then serve a demo program from ./data
+	@scripts/build release tidings
+	build/tidings serve --demo --data ./data
+
+test: packages  ## lint, build and run every test, sanitizer builds included
+	@python3 scripts/test
+
+bench: packages  ## run every benchmark, print JSON lines and a table
+	@scripts/build release
+	build/tidings-bench --all
+
+format: packages  ## rewrite every C++ file with clang-format
+	@scripts/sources | xargs clang-format -i
+
+lint: packages  ## formatting, include directions, sizes, clang-tidy
+	@python3 scripts/test lint
+
+clean:  ## remove what was built (the data directory stays)
+	rm -rf build .venv

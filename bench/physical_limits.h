@@ -1,0 +1,21 @@
+// What this machine gives without us, measured in the same run: a sync, RocksDB alone, one read.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+
+#include "bench/histogram.h"
+
+namespace tidings::bench {
+
+/// One 4 KiB append and fdatasync after the other, on the file system of `directory`.
+Histogram measure_sync(const std::filesystem::path& directory, std::size_t count);
+
+/// RocksDB with sequential 8-byte keys and values, 1,000 puts a synced batch: puts per second.
+double measure_synced_puts(const std::filesystem::path& directory, std::uint64_t puts);
+
+/// RocksDB point reads of random keys among `rows` that all lie in its cache.
+Histogram measure_point_reads(const std::filesystem::path& directory, std::uint64_t rows,
+                              std::size_t reads);
+
+}  // namespace tidings::bench

@@ -1,0 +1,55 @@
+"""The plain truth: sets and maps of Python, to compare the broker's answers with."""
+
+
+class Program:
+    """Partners by first sight, messages by sending order."""
+
+    def __init__(self):
+        self.partners = {}   # id -> profile
+        self.messages = {}   # message id -> recipients (set)
+        self.opened = {}     # message id -> partners (set)
+
+    def active(self):
+        return {p for p, profile in self.partners.items()
+                if profile.get("status", "active") == "active"}
+
+    def select(self, rule):
+        """Members of the filter among active partners."""
+        return {p for p in self.active() if self.matches(p, rule)}
+
+    def matches(self, partner, rule):
+        profile = self.partners[partner]
+        (kind, value), = [(k, v) for k, v in rule.items()
+                          if k in ("all", "any", "not", "tag", "metric", "engagement")]
+        if kind == "all":
+            return all(self.matches(partner, r) for r in value)
+        if kind == "any":
+            return any(self.matches(partner, r) for r in value)
+        if kind == "not":
+            return not self.matches(partner, value)
+        if kind == "tag":
+            return value in profile.get("tags", ())
+        if kind == "metric":
+            have, want = profile.get("metrics", {}).get(value, 0), rule["value"]
+            return {"<": have < want, "<=": have <= want, "=": have == want, "!=": have != want,
+                    ">=": have >= want, ">": have > want}[rule["op"]]
+        received = partner in self.messages[rule["message"]]
+        opened = partner in self.opened[rule["message"]]
+        return received and {"opened": opened, "not_opened": not opened}[value]
+
+    def sent(self, message, recipients):
+        self.messages[message] = set(recipients)
+        self.opened[message] = set()
+
+    def open(self, message, partner):
+        """Whether this was the first open; None: not a recipient."""
+        if partner not in self.messages[message]:
+            return None
+        first = partner not in self.opened[message]
+        self.opened[message].add(partner)
+        return first
+
+    def inbox(self, partner):
+        """Newest first, with the unread mark."""
+        return [(m, partner not in self.opened[m]) for m in reversed(self.messages)
+                if partner in self.messages[m]]
