@@ -16,11 +16,8 @@ Key counter_column(std::uint32_t program, Counter counter) {
     return Key(Table::inbox_counter, program).u8(static_cast<std::uint8_t>(counter));
 }
 
-/// Counters are read by every portal; a decoded chunk is kept up to date rather than dropped from
-/// the cache.
 void change_counter(Fold& fold, const Key& key, std::string_view operations) {
-    (void)fold.run.find<ColumnChunk>(key);  // loads it, so that the cache keeps the changed row
-    fold.run.change<ColumnChunk>(key, operations);
+    fold.run.change<ColumnChunk>(key, operations, Decode::now);
 }
 
 std::uint64_t counter(const RowSource& rows, std::uint32_t program, Counter which,

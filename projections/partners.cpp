@@ -20,7 +20,7 @@ void change_set(Run& run, Key prefix, PartnerOrdinal ordinal, bool add) {
     } else {
         set_remove(operation, index);
     }
-    run.change<SetChunk>(prefix.u32(ordinal.value / limits::kSetChunk), operation);
+    run.change<SetChunk>(prefix.u32(ordinal.value / limits::kSetChunk), operation, Decode::now);
 }
 
 void set_value(Run& run, Key prefix, PartnerOrdinal ordinal, std::int64_t before,
@@ -28,7 +28,8 @@ void set_value(Run& run, Key prefix, PartnerOrdinal ordinal, std::int64_t before
     if (before == after) return;
     std::string operation;
     column_set(operation, static_cast<std::uint16_t>(ordinal.value % limits::kColumnChunk), after);
-    run.change<ColumnChunk>(prefix.u32(ordinal.value / limits::kColumnChunk), operation);
+    run.change<ColumnChunk>(prefix.u32(ordinal.value / limits::kColumnChunk), operation,
+                            Decode::now);
 }
 
 void count_tag(Run& run, std::uint32_t program, const std::string& tag, int delta) {
@@ -95,15 +96,17 @@ void fold_status(Fold& fold, const PartnerRow* before, PartnerRow& after) {
 
 void fold_partner(Fold& fold, GramWriter& grams, const PartnerState& state) {
     const Key key = partner_key(fold.number, state.ordinal);
-    const auto before = fold.run.find<PartnerRow>(key);
     PartnerRow after;
     static_cast<PartnerState&>(after) = state;
-    if (before) {
+    std::shared_ptr<const PartnerRow> before;
+    if (state.ordinal.value < fold.program.next_ordinal) {
+        before = fold.run.find<PartnerRow>(key);
+        if (!before) throw StorageFailure("a partner that was seen has no row");
         after.broadcasts_offset = before->broadcasts_offset;
     } else {
-        fold.run.edit<NumberRow>(Key(Table::partner_id, fold.number).text(state.id.value)).value =
-            state.ordinal.value;
-        fold.program.next_ordinal = std::max(fold.program.next_ordinal, state.ordinal.value + 1);
+        fold.run.put(Key(Table::partner_id, fold.number).text(state.id.value),
+                     NumberRow{state.ordinal.value});
+        fold.program.next_ordinal = state.ordinal.value + 1;
     }
     const PartnerRow none;
     const PartnerRow& old = before ? *before : none;
@@ -115,7 +118,7 @@ void fold_partner(Fold& fold, GramWriter& grams, const PartnerState& state) {
     set_value(fold.run, Key(Table::joined_column, fold.number), state.ordinal, old.joined_at.value,
               after.joined_at.value);
     grams.change(state.ordinal, before ? search_text(*before) : std::string(), search_text(after));
-    fold.run.edit<PartnerRow>(key) = std::move(after);
+    fold.run.put(key, std::move(after));
 }
 
 }  // namespace

@@ -155,6 +155,8 @@ rocksdb::Options make_options(const StoreResources& resources) {
     options.write_buffer_manager = resources.write_buffers;
     options.write_buffer_size = std::max<std::size_t>(resources.write_buffer_bytes / 2, 1 << 20);
     options.max_write_buffer_number = 4;
+    options.memtable_whole_key_filtering = true;  // look-ups of what is not there are frequent
+    options.memtable_prefix_bloom_size_ratio = 0.05;
     options.compression = rocksdb::kLZ4Compression;
     options.bottommost_compression = rocksdb::kZSTD;
     options.keep_log_file_num = 2;
@@ -166,10 +168,17 @@ rocksdb::Options make_options(const StoreResources& resources) {
     options.paranoid_checks = true;
     rocksdb::BlockBasedTableOptions table;
     table.block_cache = resources.cache;
-    table.block_size = 8 << 10;
+    table.block_size = 4 << 10;
     table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+    // In the bounded cache, but in small partitions: a whole file's filter can be over a megabyte,
+    // and an import looks up every id.
     table.cache_index_and_filter_blocks = true;
-    table.pin_l0_filter_and_index_blocks_in_cache = true;
+    table.cache_index_and_filter_blocks_with_high_priority = true;
+    table.pin_top_level_index_and_filter = true;
+    table.index_type = rocksdb::BlockBasedTableOptions::kTwoLevelIndexSearch;
+    table.partition_filters = true;
+    table.metadata_block_size = 4 << 10;
+    table.optimize_filters_for_memory = true;
     table.format_version = 5;
     options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
     return options;

@@ -34,7 +34,10 @@ std::shared_ptr<const PartnerState> RowFacts::partner(const ProgramId& program,
 }
 
 std::optional<HeldPartner> RowFacts::held(const ProgramId& program, const PartnerId& id) const {
-    return upstream::held(rows_, need(program).number, id);
+    const Program in = need(program);
+    if (in.row->held == 0)
+        return std::nullopt;  // spares a look-up for every new partner of an import
+    return upstream::held(rows_, in.number, id);
 }
 
 std::optional<CustomerState> RowFacts::customer(const ProgramId& program,

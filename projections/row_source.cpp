@@ -110,8 +110,15 @@ void Run::erase(const Key& key) {
     pending.change = Change::erase;
 }
 
-void Run::change_row(const Key& key, const RowKind& kind, std::string_view operations) {
+void Run::put_row(const Key& key, const RowKind& kind, std::shared_ptr<void> row) {
+    pending_[key] = Pending{&kind, std::move(row), {}, Change::put};
+}
+
+void Run::change_row(const Key& key, const RowKind& kind, std::string_view operations,
+                     Decode decode) {
     Pending& pending = pending_[key];
+    if (pending.kind == nullptr && decode == Decode::now)
+        pending.row = kind.clone(committed_.load(key, kind).get());
     pending.kind = &kind;
     pending.change = Change::merge;
     pending.operand.append(operations);

@@ -138,6 +138,11 @@ private:
     RowCache& cache_;
 };
 
+/// Whether a changed chunk row is decoded at once, so that the cache holds it when the run is
+/// published, or only if somebody reads it. At once is right for what many will read, lazily for
+/// what is written in bulk and read seldom.
+enum class Decode { lazily, now };
+
 /// Rows changed by the run in progress, over the committed ones. One thread.
 class Run final : public RowSource {
 public:
@@ -148,12 +153,17 @@ public:
     Row& edit(const Key& key) {
         return *static_cast<Row*>(edit_row(key, row_kind<Row>()));
     }
+    /// Sets the row, whatever it was before: spares reading it. Record rows only.
+    template <class Row>
+    void put(const Key& key, Row row) {
+        put_row(key, row_kind<Row>(), std::make_shared<Row>(std::move(row)));
+    }
     void erase(const Key& key);
     /// The operand to append operations to. They reach a decoded row in memory by `applied`
     /// (below), so that a row that nobody reads is never decoded.
     template <class Row>
-    void change(const Key& key, std::string_view operations) {
-        change_row(key, row_kind<Row>(), operations);
+    void change(const Key& key, std::string_view operations, Decode decode = Decode::lazily) {
+        change_row(key, row_kind<Row>(), operations, decode);
     }
 
     bool empty() const { return pending_.empty(); }
@@ -173,7 +183,9 @@ private:
     };
     std::shared_ptr<const void> load(const Key& key, const RowKind& kind) const override;
     void* edit_row(const Key& key, const RowKind& kind);
-    void change_row(const Key& key, const RowKind& kind, std::string_view operations);
+    void change_row(const Key& key, const RowKind& kind, std::string_view operations,
+                    Decode decode);
+    void put_row(const Key& key, const RowKind& kind, std::shared_ptr<void> row);
 
     const CommittedRows& committed_;
     RowCache& cache_;

@@ -108,6 +108,7 @@ ProgramRow ProgramRow::decode(std::string_view bytes) {
     row.wide = in.varint();
     row.broadcasts = in.varint();
     row.unread_replies = in.varint();
+    row.held = in.varint();
     row.remembered_first = in.varint();
     row.remembered_next = in.varint();
     return row;
@@ -127,6 +128,7 @@ std::string ProgramRow::encode() const {
     out.varint(wide);
     out.varint(broadcasts);
     out.varint(unread_replies);
+    out.varint(held);
     out.varint(remembered_first);
     out.varint(remembered_next);
     return bytes;

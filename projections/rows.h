@@ -44,6 +44,7 @@ struct ProgramRow {
     std::uint64_t wide = 0;        ///< of them in the timeline
     std::uint64_t broadcasts = 0;  ///< of them to all
     std::uint64_t unread_replies = 0;
+    std::uint64_t held = 0;  ///< partners not yet seen about whom facts are held
     std::uint64_t remembered_first = 0, remembered_next = 0;  ///< window of remembered_order
     static ProgramRow decode(std::string_view bytes);
     std::string encode() const;

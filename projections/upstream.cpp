@@ -22,11 +22,14 @@ Key payer_key(std::uint32_t program, const PartnerId& partner, const std::string
 void fold(Fold& fold, const UpstreamFactsChanged& event) {
     for (const HeldPartner& held : event.held) {
         const Key key = held_key(fold.number, held.id);
-        if (held == HeldPartner{.id = held.id}) {
-            fold.run.erase(key);
+        const bool known = fold.run.find<HeldRow>(key) != nullptr;
+        const bool kept = held != HeldPartner{.id = held.id};
+        if (kept) {
+            fold.run.put(key, HeldRow{held});
         } else {
-            fold.run.edit<HeldRow>(key).held = held;
+            fold.run.erase(key);
         }
+        fold.program.held += (kept ? 1 : 0) - (known ? 1 : 0);
     }
     for (const CustomerState& customer : event.customers)
         fold.run.edit<CustomerRow>(customer_key(fold.number, customer.key)).state = customer;
