@@ -4,9 +4,9 @@
 #include <stdexcept>
 
 #include "core/limits.h"
+#include "events/embedded_log_resources.h"
+#include "events/embedded_log_tables.h"
 #include "events/envelope.h"
-#include "events/log_resources.h"
-#include "events/log_tables.h"
 
 namespace tidings {
 namespace {

@@ -17,7 +17,7 @@ namespace tidings {
 class LogTables;
 
 /// Memory that all partitions' logs of a process share; RocksDB's types are in
-/// events/log_resources.h.
+/// events/embedded_log_resources.h.
 struct LogResources;
 /// `write_buffer_bytes` bounds memtables, and with them the WAL that a start has to replay.
 std::shared_ptr<LogResources> make_log_resources(std::size_t cache_bytes,

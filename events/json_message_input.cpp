@@ -389,7 +389,10 @@ AudienceRequest audience_request_from_json(const ProgramId& program, const JsonV
             out.limit = static_cast<std::size_t>(*integer);
         }
     }
-    if (const std::string* cursor = members.optional_string("cursor")) out.cursor = *cursor;
+    if (const std::string* cursor = members.optional_string("cursor")) {
+        if (cursor->empty()) errors.add("/cursor", field_code::kBlank, "must not be empty");
+        out.cursor = *cursor;
+    }
     members.refuse_unknown();
     return out;
 }

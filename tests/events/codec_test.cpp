@@ -73,31 +73,31 @@ ErrorCode why_not(const std::string& command) {
 TEST_CASE("every kind of command survives its encoding") {
     for (std::size_t kind = 0; kind < kCommandKinds; ++kind) {
         CAPTURE(kind);
-        CHECK(rc::check([kind] {
+        CHECK_PROPERTY([kind] {
             const Command command = *commands(kind);
             RC_ASSERT(command.body.index() == kind);
             const auto decoded = kCodec.decode_command(kCodec.encode_command(command));
             RC_ASSERT(decoded.has_value());
             RC_ASSERT(*decoded == command);
-        }));
+        });
     }
 }
 
 TEST_CASE("every kind of event survives its encoding") {
     for (std::size_t kind = 0; kind < kEventKinds; ++kind) {
         CAPTURE(kind);
-        CHECK(rc::check([kind] {
+        CHECK_PROPERTY([kind] {
             const Event event = *events(kind);
             RC_ASSERT(event.index() == kind);
             const auto decoded = kCodec.decode_outcomes(commit_of({outcome_with(event)}));
             RC_ASSERT(decoded.has_value());
             RC_ASSERT(decoded->at(0).events.at(0) == event);
-        }));
+        });
     }
 }
 
 TEST_CASE("commits survive their encoding, whatever programs and outcomes are mixed") {
-    CHECK(rc::check([] {
+    CHECK_PROPERTY([] {
         const auto all = *rc::gen::container<std::vector<Outcome>>(outcomes());
         Envelope envelope{.log = draw_bytes<LogId>(),
                           .partition = {draw_in<std::uint32_t>(0, 63)},
@@ -109,7 +109,7 @@ TEST_CASE("commits survive their encoding, whatever programs and outcomes are mi
         const std::string record = kCodec.encode_commit(envelope, all);
         RC_ASSERT(*kCodec.decode_envelope(record) == envelope);
         RC_ASSERT(*kCodec.decode_outcomes(record) == all);
-    }));
+    });
 }
 
 TEST_CASE("a bulk of opens in columns survives its encoding") {
@@ -154,14 +154,14 @@ TEST_CASE("bytes that do not lie on a word boundary decode as well") {
 }
 
 TEST_CASE("truncated or lengthened commands are malformed") {
-    CHECK(rc::check([] {
+    CHECK_PROPERTY([] {
         const std::string bytes = kCodec.encode_command(*commands());
         const auto length = draw_in<std::size_t>(0, bytes.size() - 1);
         const auto decoded = kCodec.decode_command(std::string_view(bytes).substr(0, length));
         RC_ASSERT(decoded.has_error());
         RC_ASSERT(decoded.error().code == ErrorCode::malformed);
         RC_ASSERT(kCodec.decode_command(bytes + std::string(8, '\0')).has_error());
-    }));
+    });
 }
 
 TEST_CASE("damaged commands and payloads are decoded or refused, and no more") {
@@ -173,35 +173,35 @@ TEST_CASE("damaged commands and payloads are decoded or refused, and no more") {
         }
         return bytes;
     };
-    CHECK(rc::check([&damage] {
+    CHECK_PROPERTY([&damage] {
         const auto decoded = kCodec.decode_command(damage(kCodec.encode_command(*commands())));
         if (decoded) RC_ASSERT(kCodec.decode_command(kCodec.encode_command(*decoded)).has_value());
-    }));
-    CHECK(rc::check([&damage] {
+    });
+    CHECK_PROPERTY([&damage] {
         const std::string record = commit_of({*outcomes(), *outcomes()});
         const auto decoded =
             kCodec.decode_outcomes(commit_around(damage(std::string(payload_of(record)))));
         if (decoded) RC_ASSERT(kCodec.decode_outcomes(commit_of(*decoded)).has_value());
-    }));
+    });
 }
 
 TEST_CASE("noise is malformed") {
-    CHECK(rc::check([](const std::string& noise) {
+    CHECK_PROPERTY([](const std::string& noise) {
         RC_ASSERT(kCodec.decode_command(noise).has_error());
         RC_ASSERT(kCodec.decode_envelope(noise).has_error());
         RC_ASSERT(kCodec.decode_outcomes(commit_around(noise)).has_error());
-    }));
+    });
     CHECK(why_not("") == ErrorCode::malformed);
     CHECK(kCodec.decode_outcomes("").error().code == ErrorCode::corruption);
 }
 
 TEST_CASE("any flipped bit of a commit record is found by its envelope") {
-    CHECK(rc::check([] {
+    CHECK_PROPERTY([] {
         std::string record = commit_of({*outcomes()});
         record[draw_in<std::size_t>(0, record.size() - 1)] ^=
             static_cast<char>(1 << draw_in<int>(0, 7));
         RC_ASSERT(kCodec.decode_envelope(record).has_error());
-    }));
+    });
 }
 
 TEST_CASE("what a newer version wrote is newer_format, never skipped") {
@@ -279,21 +279,21 @@ TEST_CASE("what could not be decoded again is not encoded") {
 
 TEST_CASE("packed lists") {
     SECTION("survive") {
-        CHECK(rc::check([](const std::vector<std::string>& strings) {
+        CHECK_PROPERTY([](const std::vector<std::string>& strings) {
             RC_ASSERT(unpack_strings(pack_strings(strings)) == strings);
-        }));
-        CHECK(rc::check([] {
+        });
+        CHECK_PROPERTY([] {
             const Money money = draw_money();
             RC_ASSERT(unpack_money(pack_money(money)) == money);
-        }));
-        CHECK(rc::check([](const std::vector<std::int64_t>& values) {
+        });
+        CHECK_PROPERTY([](const std::vector<std::int64_t>& values) {
             RC_PRE(!values.empty());
             std::vector<Timestamp> times;
             for (const auto value : values) times.push_back({value});
             RC_ASSERT(unpack_times(pack_times(times), times.size()) == times);
             RC_ASSERT(!unpack_times(pack_times(times), times.size() + 1));
             RC_ASSERT(!unpack_times(pack_times(times), times.size() - 1));
-        }));
+        });
     }
     SECTION("are refused when malformed") {
         CHECK(

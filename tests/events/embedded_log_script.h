@@ -10,7 +10,7 @@
 
 #include "events/codec.h"
 #include "events/embedded_log.h"
-#include "events/log_resources.h"
+#include "events/embedded_log_resources.h"
 #include "tests/support/catch.h"
 #include "tests/support/faulty_disk.h"
 #include "tests/support/temporary_directory.h"

@@ -3,14 +3,13 @@
 // ...), and nothing else.
 #pragma once
 
-#include <rapidcheck.h>
-
 #include <algorithm>
 #include <set>
 #include <string>
 #include <vector>
 
 #include "core/event.h"
+#include "tests/support/property.h"
 
 namespace tidings::testing {
 

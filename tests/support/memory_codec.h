@@ -1,5 +1,5 @@
-// A codec for tests of what does not care about bytes: records name entries of a table, but their hashes are real, so
-// that a changed byte is found out. Two equal commits have equal bytes.
+// A codec for tests of what does not care about bytes: records name entries of a table, but their
+// hashes are real, so that a changed byte is found out. Two equal commits have equal bytes.
 #pragma once
 
 #include <algorithm>

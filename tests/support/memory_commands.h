@@ -7,7 +7,8 @@
 
 namespace tidings::testing {
 
-/// Draws from one seed; the standard's distributions are not used, since their results differ between libraries.
+/// Draws from one seed; the standard's distributions are not used, since their results differ
+/// between libraries.
 class Random {
 public:
     explicit Random(std::uint64_t seed) : engine_(seed) {}
@@ -69,26 +70,35 @@ private:
             case 0:
                 return UpsertProgram{"name" + std::to_string(random_.below(2)),
                                      static_cast<Plan>(random_.below(3))};
-            case 1: return SetWebhookSecret{"sealed" + std::to_string(random_.below(9))};
-            case 2: return adjustment();
-            case 3: return customer();
-            case 4: return transaction();
+            case 1:
+                return SetWebhookSecret{"sealed" + std::to_string(random_.below(9))};
+            case 2:
+                return adjustment();
+            case 3:
+                return customer();
+            case 4:
+                return transaction();
             case 5:
             case 6:
             case 7:
             case 8:
-            case 9: return upsert();
+            case 9:
+                return upsert();
             case 10:
             case 11:
             case 12:
-            case 13: return send(command);
+            case 13:
+                return send(command);
             case 14:
             case 15:
-            case 16: return opens();
+            case 16:
+                return opens();
             case 17:
             case 18:
-            case 19: return reply(command);
-            default: return MarkRead{message(), ordinal()};
+            case 19:
+                return reply(command);
+            default:
+                return MarkRead{message(), ordinal()};
         }
     }
 
@@ -194,8 +204,8 @@ private:
                 }
                 return out;
             case 3:
-                out.kind = random_.one_in(2) ? Filter::Kind::joined_before
-                                             : Filter::Kind::joined_after;
+                out.kind =
+                    random_.one_in(2) ? Filter::Kind::joined_before : Filter::Kind::joined_after;
                 out.joined = Timestamp{random_.between(0, 1'000'000)};
                 return out;
             case 4:
@@ -207,7 +217,8 @@ private:
                 out.kind = Filter::Kind::negation;
                 out.children.push_back(filter(depth - 1));
                 return out;
-            default: break;
+            default:
+                break;
         }
         out.kind = random_.one_in(2) ? Filter::Kind::all : Filter::Kind::any;
         for (std::uint64_t n = random_.below(4); n > 0; --n) {

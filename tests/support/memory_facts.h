@@ -23,9 +23,8 @@ public:
         const auto found = state_.programs.find(id);
         if (found == state_.programs.end()) return std::nullopt;
         const MemoryProgram& program = found->second;
-        return ProgramFacts{
-            program.name, program.plan, program.log_time, program.last_event,
-            PartnerOrdinal{static_cast<std::uint32_t>(program.partners.size())}};
+        return ProgramFacts{program.name, program.plan, program.log_time, program.last_event,
+                            PartnerOrdinal{static_cast<std::uint32_t>(program.partners.size())}};
     }
     std::shared_ptr<const PartnerState> partner(const ProgramId& program,
                                                 const PartnerId& id) const override {
@@ -138,12 +137,17 @@ public:
     static std::int64_t metric_of(const Metrics& metrics, Metric metric,
                                   const std::string& currency) {
         switch (metric) {
-            case Metric::clicks: return static_cast<std::int64_t>(metrics.clicks);
-            case Metric::signups: return static_cast<std::int64_t>(metrics.signups);
-            case Metric::sales: return static_cast<std::int64_t>(metrics.sales);
-            case Metric::paid_accounts: return static_cast<std::int64_t>(metrics.paid_accounts);
+            case Metric::clicks:
+                return static_cast<std::int64_t>(metrics.clicks);
+            case Metric::signups:
+                return static_cast<std::int64_t>(metrics.signups);
+            case Metric::sales:
+                return static_cast<std::int64_t>(metrics.sales);
+            case Metric::paid_accounts:
+                return static_cast<std::int64_t>(metrics.paid_accounts);
             case Metric::revenue:
-            case Metric::commission: break;
+            case Metric::commission:
+                break;
         }
         const Money& money = metric == Metric::revenue ? metrics.revenue : metrics.commission;
         const auto found = money.find(currency);

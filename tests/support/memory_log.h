@@ -1,9 +1,12 @@
-// One partition's log in memory, shared by any number of handles (one per decider or reader), with everything that
-// may go wrong between an append and its being read: it waits, it is lost, it lands late, twice, or without a word.
+// One partition's log in memory, shared by any number of handles (one per decider or reader), with
+// everything that may go wrong between an append and its being read: it waits, it is lost, it lands
+// late, twice, or without a word.
 #pragma once
 
+#include <cassert>
 #include <optional>
 #include <set>
+#include <stdexcept>
 #include <vector>
 
 #include "core/log.h"
@@ -22,7 +25,8 @@ struct MemoryLogStore {
     std::vector<std::string> commands;
     std::set<std::uint64_t> lost_commands;  ///< positions that reading skips
     std::vector<std::string> commits;
-    std::vector<std::string> late;  ///< appends whose outcome nobody knows; they may land at any time
+    std::vector<std::string>
+        late;  ///< appends whose outcome nobody knows; they may land at any time
 
     void land_late(std::size_t index) {
         commits.push_back(late[index]);
@@ -38,7 +42,8 @@ public:
     bool hold = false;
     /// Commits that reading does not show yet, counted from the end.
     std::size_t lag = 0;
-    int failing_reads = 0;          ///< the next so many read_commits fail with `io`
+    int failing_reads = 0;   ///< the next so many read_commits fail with `io`
+    int throwing_reads = 0;  ///< ...or throw
     std::size_t commands_per_read = ~std::size_t{0};
     std::uint64_t appends = 0;
 
@@ -70,6 +75,7 @@ public:
         return {};
     }
     void append_commit(std::string record) override {
+        assert(state_ != AppendState::pending);
         ++appends;
         held_ = std::move(record);
         state_ = AppendState::pending;
@@ -78,6 +84,10 @@ public:
     AppendState append_state() override { return state_; }
     Result<void> read_commits(LogPosition from, std::size_t max_bytes,
                               std::vector<CommitRecord>& out) override {
+        if (throwing_reads > 0) {
+            --throwing_reads;
+            throw std::runtime_error("injected read exception");
+        }
         if (failing_reads > 0) {
             --failing_reads;
             return Error{ErrorCode::io, "injected read failure", {}};

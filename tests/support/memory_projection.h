@@ -1,4 +1,5 @@
-// A projection on the oracle's plain maps: publishing keeps the outcomes, dropping folds the kept ones again.
+// A projection on the oracle's plain maps: publishing keeps the outcomes, dropping folds the kept
+// ones again.
 #pragma once
 
 #include <vector>
@@ -12,6 +13,8 @@ class MemoryProjection : public Projection {
 public:
     /// The next so many publishes fail with `io`.
     int failing_publishes = 0;
+    /// ...or throw.
+    int throwing_publishes = 0;
     /// The next so many folds throw.
     int failing_folds = 0;
     /// How far behind the tip the ledger stays.
@@ -33,6 +36,10 @@ public:
         testing::fold(state_, outcome);
     }
     Result<void> publish(const Tip& tip) override {
+        if (throwing_publishes > 0) {
+            --throwing_publishes;
+            throw std::runtime_error("injected publish exception");
+        }
         if (failing_publishes > 0) {
             --failing_publishes;
             return Error{ErrorCode::io, "injected publish failure", {}};

@@ -1,6 +1,6 @@
-// The read models' oracle: everything that events say, in plain maps. Simple and slow on purpose: no counter is kept,
-// nothing is cached, every answer is counted from the facts. tests/core uses it as facts, tests/projections compares
-// the real read models with it.
+// The read models' oracle: everything that events say, in plain maps. Simple and slow on purpose:
+// no counter is kept, nothing is cached, every answer is counted from the facts. tests/core uses it
+// as facts, tests/projections compares the real read models with it.
 #pragma once
 
 #include <map>
@@ -48,11 +48,10 @@ struct MemoryConversation {
 
 struct MemoryMessage {
     MessageSent sent;
-    std::map<std::uint32_t, Timestamp> opened;                 ///< ordinal -> first open
-    std::map<std::uint32_t, MemoryConversation> conversations; ///< with a post or a read mark
+    std::map<std::uint32_t, Timestamp> opened;                  ///< ordinal -> first open
+    std::map<std::uint32_t, MemoryConversation> conversations;  ///< with a post or a read mark
     bool operator==(const MemoryMessage&) const = default;
 };
-
 
 struct MemoryRemembered {
     ContentDigest digest;

@@ -1,5 +1,5 @@
-// The one header of ours that includes RapidCheck. A property fails its test case and prints the seed to reproduce it
-// (environment variable RC_PARAMS="seed=...").
+// The one header of ours that includes RapidCheck. A property fails its test case and prints the
+// seed to reproduce it (environment variable RC_PARAMS="seed=...").
 #pragma once
 
 #include <rapidcheck.h>

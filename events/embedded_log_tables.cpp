@@ -1,13 +1,13 @@
 // One partition's log as RocksDB tables.
-#include "events/log_tables.h"
+#include "events/embedded_log_tables.h"
 
 #include <rocksdb/options.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
 
+#include "events/embedded_log_resources.h"
 #include "events/envelope.h"
 #include "events/little_endian.h"
-#include "events/log_resources.h"
 
 namespace tidings {
 namespace {
