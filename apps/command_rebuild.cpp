@@ -113,9 +113,24 @@ void print_differences(const ModelsSet& live, const ModelsSet& rebuilt) {
     }
 }
 
-/// Prints both digests; false: they differ. Live models that can't be opened are nothing to compare
-/// with.
-Result<bool> compare(const fs::path& live_directory, const LogSet& logs, const ModelsSet& rebuilt) {
+/// The live models, caught up with the log, and their digest. Errors: they can't be opened or read.
+Result<std::pair<ModelsSet, Hash256>> read_live(const fs::path& directory, const LogSet& logs) {
+    Result<ModelsSet> live = open_models(directory, logs.size());
+    if (!live) return live.error();
+    try {
+        const Result<void> followed = follow_logs(logs, *live, "live");
+        if (!followed) return followed.error();
+        const Hash256 digest = digest_of(*live);
+        return std::pair{std::move(*live), digest};
+    } catch (const std::exception& error) {  // a damaged row: storage failures are thrown
+        return Error{ErrorCode::corruption, error.what()};
+    }
+}
+
+/// Prints both digests; false: they differ, or the live ones can't be read (which is no reason not
+/// to swap them out).
+Result<bool> compare(const fs::path& live_directory, const LogSet& logs, const ModelsSet& rebuilt,
+                     bool swap) {
     const Hash256 new_digest = digest_of(rebuilt);
     std::error_code ignored;  // "not there" and "can't be seen" are told by the opening below
     if (!fs::exists(live_directory, ignored)) {
@@ -123,21 +138,20 @@ Result<bool> compare(const fs::path& live_directory, const LogSet& logs, const M
         std::printf("there are no live read models to compare with\n");
         return true;
     }
-    Result<ModelsSet> live = open_models(live_directory, logs.size());
-    Result<void> followed = live ? follow_logs(logs, *live, "live") : Result<void>(live.error());
-    if (!followed) {
+    const auto live = read_live(live_directory, logs);
+    if (!live) {
         print_digest("rebuilt", new_digest, rebuilt);
-        std::printf("the live read models cannot be used: %s\n", followed.error().detail.c_str());
-        return true;
+        std::printf("the live read models cannot be used: %s\n", live.error().detail.c_str());
+        return swap;
     }
-    const Hash256 old_digest = digest_of(*live);
-    print_digest("live", old_digest, *live);
+    const auto& [live_models, old_digest] = *live;
+    print_digest("live", old_digest, live_models);
     print_digest("rebuilt", new_digest, rebuilt);
     if (old_digest == new_digest) {
         std::printf("equal\n");
         return true;
     }
-    print_differences(*live, rebuilt);
+    print_differences(live_models, rebuilt);
     return false;
 }
 
@@ -196,7 +210,8 @@ Result<bool> rebuild(const Options& options) {
         if (!rebuilt) return rebuilt.error();
         const Result<void> followed = follow_logs(*logs, *rebuilt, "rebuild");
         if (!followed) return followed.error();
-        const Result<bool> compared = compare(models_directory(options.data), *logs, *rebuilt);
+        const Result<bool> compared =
+            compare(models_directory(options.data), *logs, *rebuilt, options.swap);
         if (!compared) return compared.error();
         equal = *compared;
     }  // closed, so that the directories may move

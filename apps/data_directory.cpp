@@ -120,12 +120,6 @@ Result<std::vector<std::unique_ptr<EmbeddedLog>>> open_logs(
         const Result<void> made = make_log(data, *count, resources);
         if (!made) return made.error();
     }
-    if (partitions != 0 && partitions != *count) {
-        return Error{ErrorCode::usage,
-                     "the log in " + data.string() + " was made with " + std::to_string(*count) +
-                         " partitions, which cannot be changed; the configuration says " +
-                         std::to_string(partitions)};
-    }
     // side by side: each may have to replay megabytes of its write-ahead log
     std::vector<std::future<Result<std::unique_ptr<EmbeddedLog>>>> opening;
     for (std::uint32_t i = 0; i < *count; ++i) {
@@ -143,12 +137,22 @@ Result<std::vector<std::unique_ptr<EmbeddedLog>>> open_logs(
         if (!log && !failed) failed = log.error();
         if (log) logs.push_back(std::move(*log));
     }
+    if (failed && failed->code == ErrorCode::log_mismatch) {
+        failed->detail += " (" + std::to_string(*count) + " partitions lie in " +
+                          log_directory(data).string() + "; restore those that are missing)";
+    }
     if (failed) return *failed;
     for (const auto& log : logs) {
         if (log->genesis().log == logs.front()->genesis().log) continue;
         return Error{ErrorCode::log_mismatch, "partition " +
                                                   std::to_string(log->genesis().partition.value) +
                                                   " belongs to another log than partition 0"};
+    }
+    if (partitions != 0 && partitions != *count) {
+        return Error{ErrorCode::usage,
+                     "the log in " + data.string() + " was made with " + std::to_string(*count) +
+                         " partitions, which cannot be changed; the configuration says " +
+                         std::to_string(partitions)};
     }
     return logs;
 }

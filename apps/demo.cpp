@@ -68,7 +68,9 @@ private:
     Result<void> send_message(std::size_t index);
     Result<void> plan_opens(std::size_t index);
     Result<void> send_opens(double until_hours_ago);
+    Result<std::string> partner_token(std::string_view id);
     Result<void> post(const demo::Conversation& conversation, std::size_t index);
+    Result<void> read(const demo::Conversation& conversation);
     std::vector<Step> steps();
     std::string import_line(const demo::Partner& partner) const;
     void play_at(double hours_ago);
@@ -247,28 +249,40 @@ Result<void> Player::send_opens(double until_hours_ago) {
     return {};
 }
 
+Result<std::string> Player::partner_token(std::string_view id) {
+    const auto who = std::find_if(partners_.begin(), partners_.end(),
+                                  [id](const demo::Partner& partner) { return partner.id == id; });
+    return token(Role::partner, who->id, who->name + " " + who->surname, id);
+}
+
 Result<void> Player::post(const demo::Conversation& conversation, std::size_t index) {
     const demo::Post& post = conversation.posts[index];
-    const std::string partner(conversation.partner);
     const std::string& message = message_ids_.at(conversation.message);
     std::string body = "{\"body\":";
     append_json_string(body, post.body);
     body += '}';
+    Result<JsonValue> posted;
     if (post.from_owner) {
-        const std::string target =
-            path_ + "/partners/" + partner + "/messages/" + message + "/replies";
-        const Result<JsonValue> posted = call("POST", target, owner_, std::move(body));
-        if (!posted) return posted.error();
-        return {};
+        const std::string partner(conversation.partner);
+        posted = call("POST", path_ + "/partners/" + partner + "/messages/" + message + "/replies",
+                      owner_, std::move(body));
+    } else {
+        const Result<std::string> issued = partner_token(conversation.partner);
+        if (!issued) return issued.error();
+        posted =
+            call("POST", "/v1/portal/messages/" + message + "/replies", *issued, std::move(body));
     }
-    const auto who = std::find_if(partners_.begin(), partners_.end(),
-                                  [&partner](const demo::Partner& p) { return p.id == partner; });
-    const Result<std::string> issued =
-        token(Role::partner, partner, who->name + " " + who->surname, partner);
-    if (!issued) return issued.error();
-    const std::string target = "/v1/portal/messages/" + message + "/replies";
-    const Result<JsonValue> posted = call("POST", target, *issued, std::move(body));
     if (!posted) return posted.error();
+    return {};
+}
+
+/// The partner opens the conversation, and has read it then.
+Result<void> Player::read(const demo::Conversation& conversation) {
+    const Result<std::string> issued = partner_token(conversation.partner);
+    if (!issued) return issued.error();
+    const Result<JsonValue> opened = call(
+        "POST", "/v1/portal/messages/" + message_ids_.at(conversation.message) + "/open", *issued);
+    if (!opened) return opened.error();
     return {};
 }
 
@@ -283,6 +297,9 @@ std::vector<Player::Step> Player::steps() {
             all.push_back({conversation.posts[i].hours_ago,
                            [this, &conversation, i] { return post(conversation, i); }});
         }
+        if (conversation.read_hours_ago < 0) continue;
+        all.push_back(
+            {conversation.read_hours_ago, [this, &conversation] { return read(conversation); }});
     }
     for (double hours = kStartHoursAgo - kOpensEveryHours; hours >= 0; hours -= kOpensEveryHours) {
         all.push_back({hours, [this, hours] { return send_opens(hours); }});

@@ -40,8 +40,9 @@ struct Post {
 };
 struct Conversation {
     std::size_t message = 0;
-    std::string_view partner;  ///< id
-    std::vector<Post> posts;   ///< oldest first
+    std::string_view partner;    ///< id
+    std::vector<Post> posts;     ///< oldest first
+    double read_hours_ago = -1;  ///< when the partner read the last one; negative: not yet
 };
 const std::vector<Conversation>& conversations();
 

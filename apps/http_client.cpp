@@ -9,6 +9,7 @@
 #include <boost/beast/http.hpp>
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
+#include <charconv>
 #include <chrono>
 
 namespace tidings::apps {
@@ -117,8 +118,12 @@ Result<Url> parse_url(std::string_view text) {
                    ? std::string(url.host_ipv6_address().to_string())
                    : std::string(url.host());
     if (url.has_port()) {
-        out.port = url.port_number();
-        if (out.port == 0) return wrong("has a bad port");
+        const std::string port(url.port());
+        const char* const end = port.data() + port.size();
+        const auto read = std::from_chars(port.data(), end, out.port);
+        if (read.ec != std::errc() || read.ptr != end || out.port == 0) {
+            return wrong("has a bad port");
+        }
     }
     out.path = std::string(url.encoded_path());
     while (out.path.ends_with('/')) out.path.pop_back();

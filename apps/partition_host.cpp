@@ -318,6 +318,7 @@ void PartitionHost::keep_counters() {
 }
 
 void PartitionHost::on_applied(std::span<const Outcome> outcomes, const Tip& tip) {
+    keep_counters();
     counters_.applied.store(tip.sequence.value, std::memory_order_relaxed);
     for (const Outcome& outcome : outcomes) {
         counters_.outcomes.at(static_cast<std::size_t>(outcome.status))

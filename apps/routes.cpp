@@ -34,7 +34,8 @@ Task<Response> deliver_webhook(UpstreamIntake& intake, Request& request) {
     const std::string program = request.parameters.at(0);
     upstream::DeliveryResult result;
     if (is_valid_id(program)) {
-        // Named: GCC 12 copies an aggregate that is a temporary of a co_await bytewise, and frees it twice.
+        // Named: GCC 12 copies an aggregate that is a temporary of a co_await bytewise, and frees
+        // it twice.
         ProgramId id{program};
         result = co_await intake.deliver_partnero(std::move(id), std::move(request.body),
                                                   request.headers);

@@ -75,6 +75,7 @@ Row run_single_opens(Environment& environment) {
     const auto empty = start_empty_server(environment, kAnswerBytes);
     const std::size_t messages =
         std::max<std::size_t>(1, environment.scaled(kOpens) / tokens.size());
+    say("  opening");
     Runs runs;
     for (int i = 0; i < environment.repeats(5); ++i) {
         run_once(program, *empty, messages, rests, runs);

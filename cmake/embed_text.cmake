@@ -1,3 +1,3 @@
-# Writes the file INPUT as a C++ raw string literal to OUTPUT. Run with cmake -P.
+# Puts the text of the file INPUT in place of @text@ in TEMPLATE, and writes OUTPUT. Run with cmake -P.
 file(READ "${INPUT}" text)
-file(WRITE "${OUTPUT}" "R\"tidings(${text})tidings\"\n")
+configure_file("${TEMPLATE}" "${OUTPUT}" @ONLY)

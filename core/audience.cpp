@@ -9,8 +9,9 @@ Refusal bad_filter(std::string pointer, std::string detail) {
     return Refusal{ErrorCode::invalid, std::move(pointer), std::move(detail), {}};
 }
 
-/// What is wrong with the first bad node, depth first. Checked before anything is evaluated, so that the answer does
-/// not depend on which branches are empty; the shape too, which ingress guarantees, for nothing here may fall over.
+/// What is wrong with the first bad node, depth first. Checked before anything is evaluated, so
+/// that the answer does not depend on which branches are empty; the shape too, which ingress
+/// guarantees, for nothing here may fall over.
 std::optional<Refusal> check(const Facts& facts, const ProgramId& program, const Filter& filter,
                              const std::string& pointer, std::size_t depth) {
     if (depth > limits::kFilterDepth) return bad_filter(pointer, "nested too deeply");
@@ -22,12 +23,17 @@ std::optional<Refusal> check(const Facts& facts, const ProgramId& program, const
         case Filter::Kind::negation:
             if (filter.children.size() != 1) return bad_filter(pointer, "needs one filter");
             return check(facts, program, filter.children.front(), pointer + "/not", depth + 1);
-        case Filter::Kind::all: list = pointer + "/all/"; break;
-        case Filter::Kind::any: list = pointer + "/any/"; break;
+        case Filter::Kind::all:
+            list = pointer + "/all/";
+            break;
+        case Filter::Kind::any:
+            list = pointer + "/any/";
+            break;
         case Filter::Kind::tag:
         case Filter::Kind::metric:
         case Filter::Kind::joined_before:
-        case Filter::Kind::joined_after: return std::nullopt;
+        case Filter::Kind::joined_after:
+            return std::nullopt;
     }
     for (std::size_t i = 0; i < filter.children.size(); ++i) {
         auto bad = check(facts, program, filter.children[i], list + std::to_string(i), depth + 1);
@@ -38,9 +44,12 @@ std::optional<Refusal> check(const Facts& facts, const ProgramId& program, const
 
 Bitmap engaged(const Facts& facts, const ProgramId& program, const Filter& filter) {
     switch (filter.engagement) {
-        case Engagement::opened: return facts.opened(program, filter.message);
-        case Engagement::replied: return facts.replied(program, filter.message);
-        case Engagement::not_opened: break;
+        case Engagement::opened:
+            return facts.opened(program, filter.message);
+        case Engagement::replied:
+            return facts.replied(program, filter.message);
+        case Engagement::not_opened:
+            break;
     }
     // Not Facts::unopened: that one answers for any partner, this one for the message's recipients.
     Bitmap out = *facts.message(program, filter.message)->recipients;
@@ -73,7 +82,8 @@ Bitmap select(const Facts& facts, const ProgramId& program, const Filter& filter
         }
         case Filter::Kind::negation:
             return scope - select(facts, program, filter.children.front(), scope);
-        case Filter::Kind::tag: return facts.tagged(program, filter.tag) & scope;
+        case Filter::Kind::tag:
+            return facts.tagged(program, filter.tag) & scope;
         case Filter::Kind::metric:
             return facts.by_metric(program, filter.metric, filter.currency, filter.op,
                                    filter.value) &
@@ -83,7 +93,8 @@ Bitmap select(const Facts& facts, const ProgramId& program, const Filter& filter
             const bool before = filter.kind == Filter::Kind::joined_before;
             return facts.joined(program, before, filter.joined) & scope;
         }
-        case Filter::Kind::engagement: return engaged(facts, program, filter) & scope;
+        case Filter::Kind::engagement:
+            return engaged(facts, program, filter) & scope;
     }
     return {};
 }
@@ -124,9 +135,12 @@ ResolvedAudience resolve_filter(const Facts& facts, const ProgramId& program,
 ResolvedAudience resolve_audience(const Facts& facts, const ProgramId& program,
                                   const Audience& audience) {
     switch (audience.type) {
-        case Audience::Type::all: return ResolvedAudience{facts.active(program), std::nullopt};
-        case Audience::Type::partners: return resolve_partners(facts, program, audience);
-        case Audience::Type::filter: return resolve_filter(facts, program, audience);
+        case Audience::Type::all:
+            return ResolvedAudience{facts.active(program), std::nullopt};
+        case Audience::Type::partners:
+            return resolve_partners(facts, program, audience);
+        case Audience::Type::filter:
+            return resolve_filter(facts, program, audience);
     }
     return {};
 }

@@ -1,4 +1,5 @@
-// Portable Roaring bytes, parsed here by RoaringFormatSpec: the library's own reader (0.2.66) checks lengths only.
+// Portable Roaring bytes, parsed here by RoaringFormatSpec: the library's own reader (0.2.66)
+// checks lengths only.
 #include "core/bitmap.h"
 
 #include <bit>
@@ -11,10 +12,11 @@ namespace {
 constexpr std::uint32_t kCookieWithoutRuns = 12'346;
 constexpr std::uint32_t kCookieWithRuns = 12'347;
 constexpr std::size_t kMaxContainers = 65'536;
-constexpr std::uint32_t kMaxArray = 4'096;       ///< members of an array container
+constexpr std::uint32_t kMaxArray = 4'096;  ///< members of an array container
 constexpr std::size_t kBitsetBytes = 8'192;
-constexpr std::size_t kNoOffsetThreshold = 4;    ///< with runs, fewer containers have no offset header
-constexpr std::size_t kSingleBytes = 18;         ///< a set of one member
+constexpr std::size_t kNoOffsetThreshold =
+    4;                                    ///< with runs, fewer containers have no offset header
+constexpr std::size_t kSingleBytes = 18;  ///< a set of one member
 constexpr std::uint32_t kContainerSpan = 65'536;
 
 std::uint16_t load16(const char* at) {
@@ -43,16 +45,19 @@ void put(std::string& out, T value) {
 struct Container {
     enum class Kind : std::uint8_t { array, bitset, run };
     Kind kind = Kind::array;
-    std::uint16_t key = 0;          ///< upper 16 bits of its members
+    std::uint16_t key = 0;  ///< upper 16 bits of its members
     std::uint32_t cardinality = 0;
-    std::uint32_t runs = 0;         ///< kind run only
-    const char* data = nullptr;     ///< array: members; bitset: words; run: (start, length - 1) pairs
+    std::uint32_t runs = 0;      ///< kind run only
+    const char* data = nullptr;  ///< array: members; bitset: words; run: (start, length - 1) pairs
 
     std::size_t size() const {
         switch (kind) {
-            case Kind::array: return 2 * std::size_t{cardinality};
-            case Kind::bitset: return kBitsetBytes;
-            case Kind::run: return 2 + 4 * std::size_t{runs};
+            case Kind::array:
+                return 2 * std::size_t{cardinality};
+            case Kind::bitset:
+                return kBitsetBytes;
+            case Kind::run:
+                return 2 + 4 * std::size_t{runs};
         }
         return 0;
     }
@@ -156,8 +161,9 @@ private:
     std::size_t at_ = 0;
 };
 
-/// The library's own choice of containers after runOptimize; where a run container and an array would be equally
-/// long it keeps what it had, so these bytes are not yet a function of the members.
+/// The library's own choice of containers after runOptimize; where a run container and an array
+/// would be equally long it keeps what it had, so these bytes are not yet a function of the
+/// members.
 std::string library_bytes(const Bitmap& set) {
     Bitmap copy = set;
     copy.runOptimize();
@@ -166,10 +172,11 @@ std::string library_bytes(const Bitmap& set) {
     return bytes;
 }
 
-/// True where the array form is chosen though the library holds runs: equally long (2 members a run on average).
+/// True where the array form is chosen though the library holds runs: equally long (2 members a run
+/// on average).
 bool array_instead(const Container& container) {
-    return container.kind == Container::Kind::run &&
-           container.cardinality <= 2 * container.runs && container.cardinality <= kMaxArray;
+    return container.kind == Container::Kind::run && container.cardinality <= 2 * container.runs &&
+           container.cardinality <= kMaxArray;
 }
 
 void put_payload(std::string& out, const Container& container) {
@@ -307,7 +314,9 @@ void add_runs(const Container& container, RunWriter& writer) {
                 writer.add(member, member + 1);
             }
             break;
-        case Container::Kind::bitset: add_bitset_runs(container.data, base, writer); break;
+        case Container::Kind::bitset:
+            add_bitset_runs(container.data, base, writer);
+            break;
         case Container::Kind::run:
             for (std::uint32_t i = 0; i < container.runs; ++i) {
                 const std::uint64_t start = base + load16(container.data + 4 * i);

@@ -11,7 +11,8 @@ namespace {
 /// M7. True: refused.
 bool refuse_plan(const Context& context) {
     if (has_messaging(context.program.plan)) return false;
-    context.refuse(ErrorCode::plan_required, "sending and replying need the Partner or Advanced plan");
+    context.refuse(ErrorCode::plan_required,
+                   "sending and replying need the Partner or Advanced plan");
     return true;
 }
 
@@ -32,7 +33,8 @@ Bitmap only(PartnerOrdinal partner) {
     return set;
 }
 
-/// Times of the first opens among those given for all of a group, within [sent_at, now]. Empty: all are `now`.
+/// Times of the first opens among those given for all of a group, within [sent_at, now]. Empty: all
+/// are `now`.
 std::vector<Timestamp> times_of(const RecordOpens::Group& group, const Bitmap& first,
                                 Timestamp sent_at, Timestamp now) {
     std::vector<Timestamp> out;
@@ -45,7 +47,8 @@ std::vector<Timestamp> times_of(const RecordOpens::Group& group, const Bitmap& f
     for (const std::uint32_t partner : group.partners) {
         if (wanted == end) break;
         if (partner == *wanted) {
-            // A log time before the send cannot be: sent_at is an earlier log time of the same program.
+            // A log time before the send cannot be: sent_at is an earlier log time of the same
+            // program.
             const Timestamp at = std::min(std::max(group.at[index], sent_at), now);
             all_now = all_now && at == now;
             out.push_back(at);
@@ -151,7 +154,8 @@ private:
         return true;
     }
 
-    /// A single open is answered as such. The portal must not tell whether a message of others exists.
+    /// A single open is answered as such. The portal must not tell whether a message of others
+    /// exists.
     bool refuse_single() {
         if (!single() || context_.outcome.rejected.empty()) return false;
         const ErrorCode code = context_.outcome.rejected.front().code;
@@ -223,8 +227,7 @@ void post_reply(const Context& context, const PostReply& body) {
 
 void mark_read(const Context& context, const MarkRead& body) {
     if (!received(context, body.message, body.partner)) return;
-    const auto conversation =
-        context.facts.conversation(context.id(), body.message, body.partner);
+    const auto conversation = context.facts.conversation(context.id(), body.message, body.partner);
     if (!conversation || conversation->last_partner_post <= conversation->owner_read) return;
     context.emit(
         ConversationRead{body.message, body.partner, true, conversation->last_partner_post});

@@ -116,7 +116,8 @@ private:
         if (patch.stamp) partner.profile_stamp = *patch.stamp;
         if (held && held->deleted_stamp > partner.profile_stamp) {
             partner.profile_stamp = held->deleted_stamp;
-            // A write of our own API is newer than whatever was held; an upstream fact is so only by its stamp.
+            // A write of our own API is newer than whatever was held; an upstream fact is so only
+            // by its stamp.
             if (patch.stamp) partner.status = PartnerStatus::deleted;
         }
         if (!reserve(partner)) return reject(index, ErrorCode::payload_too_large);

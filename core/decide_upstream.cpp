@@ -1,6 +1,7 @@
 // Deciding what upstream says about performance: adjustments, customers, transactions.
-// Customers and transactions are last-writer-wins registers per key whose effect on a partner's metrics is the
-// difference between the register before and after; so the same facts give the same metrics in any order.
+// Customers and transactions are last-writer-wins registers per key whose effect on a partner's
+// metrics is the difference between the register before and after; so the same facts give the same
+// metrics in any order.
 #include <algorithm>
 #include <map>
 
@@ -136,8 +137,8 @@ bool apply_transaction(const TransactionState& transaction, int sign, Ledger& le
            add_money(metrics.commission, transaction.commission, take_away);
 }
 
-/// Every version ever heard of leaves its currencies with the partner that it names, whether it wins or not: so the
-/// set of currencies seen does not depend on the order of arrival.
+/// Every version ever heard of leaves its currencies with the partner that it names, whether it
+/// wins or not: so the set of currencies seen does not depend on the order of arrival.
 bool register_currencies(const RecordTransaction& body, Ledger& ledger) {
     if (body.partner.value.empty()) return true;
     const auto zeros = [](const Money& amounts) {
@@ -185,7 +186,8 @@ void adjust_metrics(const Context& context, const AdjustMetrics& body) {
 void record_customer(const Context& context, const RecordCustomer& body) {
     const std::optional<CustomerState> before = context.facts.customer(context.id(), body.key);
     CustomerState after = before.value_or(CustomerState{.key = body.key});
-    // A version that names no partner says nothing about which one it is; it must not hide an older one that does.
+    // A version that names no partner says nothing about which one it is; it must not hide an older
+    // one that does.
     if (!body.partner.value.empty() && (after.partner.value.empty() || body.stamp > after.stamp)) {
         after.partner = body.partner;
         after.stamp = body.stamp;
@@ -193,8 +195,7 @@ void record_customer(const Context& context, const RecordCustomer& body) {
     after.deleted = after.deleted || body.deleted;
     if (before ? *before == after : after == CustomerState{.key = body.key}) return;
     Ledger ledger(context);
-    if (before && counts(*before) &&
-        !add_count(ledger.of(before->partner).metrics.signups, -1)) {
+    if (before && counts(*before) && !add_count(ledger.of(before->partner).metrics.signups, -1)) {
         return refuse_range(context);
     }
     if (counts(after) && !add_count(ledger.of(after.partner).metrics.signups, 1)) {

@@ -41,8 +41,8 @@ void record_opens(const Context&, const RecordOpens&);
 void post_reply(const Context&, const PostReply&);
 void mark_read(const Context&, const MarkRead&);
 
-// Arithmetic on performance. False: out of range (limits::kCounterMax, 64-bit money, limits::kCurrencies); the
-// target is then unusable and the whole change is refused.
+// Arithmetic on performance. False: out of range (limits::kCounterMax, 64-bit money,
+// limits::kCurrencies); the target is then unusable and the whole change is refused.
 
 /// Never below 0.
 [[nodiscard]] bool add_count(std::uint64_t& target, std::int64_t delta);

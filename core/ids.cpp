@@ -58,8 +58,8 @@ std::uint64_t big_endian(const std::uint8_t* bytes) {
     return out;
 }
 
-/// First 8 bytes of SHA-256(program id). The last program is remembered per thread: ids come in streams of the
-/// same program.
+/// First 8 bytes of SHA-256(program id). The last program is remembered per thread: ids come in
+/// streams of the same program.
 std::uint64_t program_hash(const ProgramId& program) {
     struct Memo {
         std::string id;

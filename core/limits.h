@@ -39,7 +39,8 @@ inline constexpr std::size_t kOpensChunk =
 
 // Log.
 inline constexpr std::size_t kCommitBytes = 16 << 20;  ///< one commit record; never split
-/// What one bulk upsert's event may take; patches beyond it are rejected, so that a run of one command fits a commit.
+/// What one bulk upsert's event may take; patches beyond it are rejected, so that a run of one
+/// command fits a commit.
 inline constexpr std::size_t kUpsertEventBytes = 12 << 20;
 inline constexpr std::size_t kRunBytes =
     4 << 20;  ///< a run of commands is cut at this many encoded bytes...

@@ -69,8 +69,8 @@ std::optional<std::int64_t> scale(const Decimal& decimal) {
         return i < whole ? decimal.whole[i] - '0' : decimal.fraction[i - whole] - '0';
     };
     // Value = digits * 10^shift micro-units.
-    std::int64_t shift = kDecimals + decimal.exponent -
-                         static_cast<std::int64_t>(decimal.fraction.size());
+    std::int64_t shift =
+        kDecimals + decimal.exponent - static_cast<std::int64_t>(decimal.fraction.size());
     std::size_t end = count;
     while (end > 0 && digit(end - 1) == 0) {
         --end;

@@ -88,9 +88,8 @@ constexpr Names<ErrorCode, 25> kErrorCodes{{
 
 // In the order of the variants.
 constexpr std::array<const char*, 10> kCommandNames{
-    "UpsertProgram",  "SetWebhookSecret",  "UpsertPartners", "AdjustMetrics",
-    "RecordCustomer", "RecordTransaction", "SendMessage",    "RecordOpens",
-    "PostReply",      "MarkRead"};
+    "UpsertProgram",     "SetWebhookSecret", "UpsertPartners", "AdjustMetrics", "RecordCustomer",
+    "RecordTransaction", "SendMessage",      "RecordOpens",    "PostReply",     "MarkRead"};
 constexpr std::array<const char*, 8> kEventNames{
     "ProgramChanged", "WebhookSecretSet", "PartnersChanged", "UpstreamFactsChanged",
     "MessageSent",    "MessagesOpened",   "ReplyPosted",     "ConversationRead"};
@@ -116,12 +115,18 @@ const char* name_of(const Event& event) { return kEventNames[event.index()]; }
 
 bool compare(std::int64_t left, Comparison op, std::int64_t right) {
     switch (op) {
-        case Comparison::less: return left < right;
-        case Comparison::less_equal: return left <= right;
-        case Comparison::equal: return left == right;
-        case Comparison::not_equal: return left != right;
-        case Comparison::greater_equal: return left >= right;
-        case Comparison::greater: return left > right;
+        case Comparison::less:
+            return left < right;
+        case Comparison::less_equal:
+            return left <= right;
+        case Comparison::equal:
+            return left == right;
+        case Comparison::not_equal:
+            return left != right;
+        case Comparison::greater_equal:
+            return left >= right;
+        case Comparison::greater:
+            return left > right;
     }
     return false;
 }

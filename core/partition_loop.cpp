@@ -13,11 +13,10 @@ namespace {
 
 std::string commit_name(std::uint64_t sequence) { return "commit " + std::to_string(sequence); }
 
-Error mismatch(std::string detail) {
-    return Error{ErrorCode::log_mismatch, std::move(detail), {}};
-}
+Error mismatch(std::string detail) { return Error{ErrorCode::log_mismatch, std::move(detail), {}}; }
 
-/// Rough encoded size of what may be large in an outcome; the rest is small change against limits::kCommitBytes.
+/// Rough encoded size of what may be large in an outcome; the rest is small change against
+/// limits::kCommitBytes.
 std::size_t weight(const Outcome& outcome) {
     constexpr std::size_t kFixed = 512;
     constexpr std::size_t kPartner = 320;
@@ -45,7 +44,8 @@ std::size_t weight(const Outcome& outcome) {
         std::size_t operator()(const MessagesOpened& event) const {
             std::size_t size = 0;
             for (const MessagesOpened::Group& group : event.groups) {
-                size += kItem + group.partners.getSizeInBytes() + group.at.size() * sizeof(Timestamp);
+                size +=
+                    kItem + group.partners.getSizeInBytes() + group.at.size() * sizeof(Timestamp);
             }
             return size;
         }
@@ -109,7 +109,8 @@ Result<StepResult> PartitionLoop::step() {
     }
 }
 
-/// Back to what is published; what was accepted or appended will be folded again when its turn comes.
+/// Back to what is published; what was accepted or appended will be folded again when its turn
+/// comes.
 void PartitionLoop::forget_unpublished() {
     projection_.drop();
     if (accepted_) accepted_->batch.folded = false;
@@ -174,12 +175,14 @@ Result<void> PartitionLoop::take(const CommitRecord& record) {
         envelope = *decoded;
     }
     switch (judge(log_.genesis(), tip_, envelope)) {
-        case Verdict::accept: return accept(record, envelope);
+        case Verdict::accept:
+            return accept(record, envelope);
         case Verdict::skip:
             ++counters_.skipped;
             records_.pop_front();
             return {};
-        case Verdict::alarm: break;
+        case Verdict::alarm:
+            break;
     }
     return alarm(record,
                  mismatch(commit_name(tip_.sequence.value + 1) + " is gone: after " +
@@ -257,7 +260,8 @@ Result<void> PartitionLoop::publish() {
     return {};
 }
 
-/// Rule 6. A second alarm before anything was accepted is no reading error: the log itself is damaged.
+/// Rule 6. A second alarm before anything was accepted is no reading error: the log itself is
+/// damaged.
 Result<void> PartitionLoop::alarm(const CommitRecord& record, Error reason) {
     ++counters_.alarms;
     if (alarmed_) {
@@ -302,8 +306,7 @@ Result<void> PartitionLoop::rescan() const {
             auto envelope = codec_.decode_envelope(record.bytes);
             const bool broken = envelope.has_error();
             if (broken && envelope.error().code != ErrorCode::corruption) return envelope.error();
-            const Verdict verdict =
-                broken ? Verdict::alarm : judge(log_.genesis(), at, *envelope);
+            const Verdict verdict = broken ? Verdict::alarm : judge(log_.genesis(), at, *envelope);
             if (verdict == Verdict::skip) continue;
             if (verdict == Verdict::alarm) {
                 return mismatch(commit_name(at.sequence.value + 1) +
@@ -386,7 +389,8 @@ Result<bool> PartitionLoop::decide_next(const CommandRecord& record, std::size_t
     Outcome outcome =
         command.has_error() ? malformed_outcome(command.error()) : decide_one(*command);
     const std::size_t size = weight(outcome) + record.bytes.size();
-    // decide() changes nothing, so a command that no longer fits is simply decided again in the next run.
+    // decide() changes nothing, so a command that no longer fits is simply decided again in the
+    // next run.
     if (!batch.outcomes.empty() && run_bytes + size > limits::kRunBytes) return false;
     run_bytes += size;
     projection_.fold(outcome);

@@ -103,14 +103,14 @@ private:
     CommitObserver& observer_;
     const bool decides_;
     bool caught_up_ = false;
-    Tip tip_;                             ///< of the last published commit
-    LogPosition read_from_;               ///< the next commit record to read from the log
-    std::deque<CommitRecord> records_;    ///< read, not yet taken
+    Tip tip_;                           ///< of the last published commit
+    LogPosition read_from_;             ///< the next commit record to read from the log
+    std::deque<CommitRecord> records_;  ///< read, not yet taken
     std::optional<Accepted> accepted_;
     std::optional<Run> run_;
-    std::deque<CommandRecord> queue_;     ///< from tip_.next_command on, without gaps
+    std::deque<CommandRecord> queue_;  ///< from tip_.next_command on, without gaps
     std::size_t queue_bytes_ = 0;
-    bool alarmed_ = false;                ///< since the last accepted commit
+    bool alarmed_ = false;  ///< since the last accepted commit
     LoopCounters counters_;
     std::optional<Error> stopped_;
 };

@@ -22,8 +22,7 @@ Result<Response> get_command(Api& api, const Request& request) {
     const CallerDigest caller = caller_of(api, *claims.program, claims);
     const ReadModels& models = api.broker.read(*claims.program);
     // Asked first: what is decided in between is then in the read models.
-    const bool pending =
-        api.callers.has(id, caller) && api.broker.pending(*claims.program, id);
+    const bool pending = api.callers.has(id, caller) && api.broker.pending(*claims.program, id);
     const auto tracked = models.tracked(*claims.program, id);
     const bool decided = tracked && tracked->caller == caller;
     if (!decided && !pending) return not_found_command();

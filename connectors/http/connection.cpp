@@ -224,7 +224,8 @@ Task<bool> Connection::fill(std::size_t capacity) {
     const auto [space, size] = buffer_.prepare(capacity);
     const auto [status, got] = co_await socket_.async_read_some(asio::buffer(space, size), kWait);
     buffer_.commit(got);
-    co_return !status;
+    // Closed meanwhile: a request that can no longer be answered must not be carried out.
+    co_return !status && socket_.is_open();
 }
 
 /// Body bytes; first tells a caller who waits for it that the body is wanted.
@@ -447,7 +448,8 @@ Task<void> Connection::serve(std::shared_ptr<Connection> self) {
         const auto start = std::chrono::steady_clock::now();
         const Route* route = nullptr;
         std::optional<Response> refusal = c.check_head(route);
-        const bool whole = !refusal && (route->body == BodyKind::json || route->body == BodyKind::raw);
+        const bool whole =
+            !refusal && (route->body == BodyKind::json || route->body == BodyKind::raw);
         // Most bodies came with their headers: only the others cost a coroutine of their own.
         if (whole && !c.parser_->is_done()) {
             const bool connected = co_await c.read_body(*route, refusal);

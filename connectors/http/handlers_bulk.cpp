@@ -192,11 +192,15 @@ public:
         for (const Rejected& one : outcome.rejected) {
             if (outcome.refusal) break;
             const auto key = std::pair(one.message, PartnerOrdinal{one.index});
-            const auto below = [](const Open& open, const auto& wanted) { return open.key() < wanted; };
-            const auto above = [](const auto& wanted, const Open& open) { return wanted < open.key(); };
+            const auto below = [](const Open& open, const auto& wanted) {
+                return open.key() < wanted;
+            };
+            const auto above = [](const auto& wanted, const Open& open) {
+                return wanted < open.key();
+            };
             const auto begin = std::lower_bound(chunk.begin(), chunk.end(), key, below);
-            bad += reject(begin, std::upper_bound(begin, chunk.end(), key, above), one.code,
-                          rejected);
+            bad +=
+                reject(begin, std::upper_bound(begin, chunk.end(), key, above), one.code, rejected);
         }
         accepted_ += chunk.size() - bad;
         first_opens_ += outcome.first_opens;
@@ -305,7 +309,8 @@ private:
         sent_.push_back({index, std::move(chunk)});
     }
 
-    /// Takes in every answer that has come. Errors: the request can't go on; what was applied stays.
+    /// Takes in every answer that has come. Errors: the request can't go on; what was applied
+    /// stays.
     Result<void> settle() {
         std::deque<Sent> waiting;
         waiting.swap(sent_);

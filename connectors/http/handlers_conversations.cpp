@@ -72,8 +72,9 @@ Task<Result<Response>> mark_replies_read(Api& api, Request& request) {
     if (!scope) co_return scope.error();
     if (auto parameters = check_parameters(request); !parameters) co_return parameters.error();
     const ConversationScope& where = scope->conversation;
-    auto written = co_await write(api, make_command(request, scope->program.id(),
-                                                    MarkRead{where.message, where.partner->ordinal}));
+    auto written =
+        co_await write(api, make_command(request, scope->program.id(),
+                                         MarkRead{where.message, where.partner->ordinal}));
     if (!written) co_return written.error();
     if (written->refusal) co_return std::move(*written->refusal);
     Response response = no_content();

@@ -52,8 +52,8 @@ Result<EventNumber> read_up_to(const PortalScope& scope, const ConversationScope
         const auto up_to = up_to_from_json(json, errors);
         if (!up_to) return EventNumber{};
         const auto number = parse_post_id(scope.program, *up_to);
-        if (number && scope.models.post(scope.program, where.message, where.partner->ordinal,
-                                        *number)) {
+        if (number &&
+            scope.models.post(scope.program, where.message, where.partner->ordinal, *number)) {
             return *number;
         }
         errors.add("/up_to", field_code::kNotFound, "is no post of this conversation");

@@ -141,7 +141,7 @@ void Worker::start_connection(Socket socket) {
     auto connection = std::make_shared<Connection>(*this, std::move(socket));
     asio::co_spawn(*context_,
                    refused ? Connection::refuse(connection) : Connection::serve(connection),
-                   [](std::exception_ptr failure) {
+                   [](const std::exception_ptr& failure) {
                        if (failure) std::rethrow_exception(failure);
                    });
 }

@@ -27,7 +27,7 @@ TEST_CASE("claims of a token") {
     request.partner = "p-1";
     request.ttl = "1m";
     const Result<Claims> claims = make_claims(request, 1'000);
-    REQUIRE(claims);
+    REQUIRE(claims.has_value());
     CHECK(*claims ==
           Claims{Role::partner, "partner", "partner", ProgramId{"acme"}, PartnerId{"p-1"}, 1'060});
     request.sub = "u-7";
@@ -52,7 +52,7 @@ TEST_CASE("claims that do not fit the role are refused") {
         const Result<Claims> claims = make_claims(request, 0);
         INFO(wrong.role << " " << wrong.program.value_or("-") << " "
                         << wrong.partner.value_or("-"));
-        REQUIRE_FALSE(claims);
+        REQUIRE_FALSE(claims.has_value());
         CHECK(claims.error().code == ErrorCode::usage);
     }
     for (const char* role : {"platform", "analyst", "auditor"}) {
@@ -70,7 +70,7 @@ TEST_CASE("URLs of the client") {
                               "http://x/?q=1", "http://x:99999/", "https://x"}) {
         const Result<Url> url = parse_url(wrong);
         INFO(wrong);
-        REQUIRE_FALSE(url);
+        REQUIRE_FALSE(url.has_value());
         CHECK(url.error().code == ErrorCode::usage);
     }
     CHECK(parse_url("https://x").error().detail.find("https") != std::string::npos);

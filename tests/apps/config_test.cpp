@@ -24,14 +24,14 @@ std::string error_of(const std::string& toml) {
 
 TEST_CASE("an empty configuration is the defaults") {
     const Result<Config> config = parse_config("", "empty");
-    REQUIRE(config);
+    REQUIRE(config.has_value());
     CHECK(*config == Config{});
 }
 
 TEST_CASE("the example file names every setting and equals the defaults") {
     const std::string text = read_file(TIDINGS_SOURCE_DIR "/docs/tidings.example.toml");
     const Result<Config> config = parse_config(text, "tidings.example.toml");
-    REQUIRE(config);
+    REQUIRE(config.has_value());
     CHECK(*config == Config{});
     for (const Setting& setting : settings()) {
         const std::string key(setting.key.substr(setting.key.rfind('.') + 1));
@@ -64,7 +64,7 @@ TEST_CASE("settings are read") {
         format = "json"
     )",
                                                "t");
-    REQUIRE(config);
+    REQUIRE(config.has_value());
     Config expected;
     expected.data = "/var/lib/tidings";
     expected.listen = "[::1]:0";
@@ -123,7 +123,7 @@ TEST_CASE("listen addresses") {
 TEST_CASE("a configuration file that cannot be read is an error") {
     const testing::TemporaryDirectory directory;
     const Result<Config> config = load_config(directory.path() / "absent.toml");
-    REQUIRE_FALSE(config);
+    REQUIRE_FALSE(config.has_value());
     CHECK(config.error().detail.find("absent.toml") != std::string::npos);
 }
 

@@ -91,7 +91,7 @@ TEST_CASE("commands with the same id take effect once, and each gets an outcome"
     EventNumber answer;
     for (Awaited& one : awaited) {
         const Result<Applied> outcome = one.get();
-        REQUIRE(outcome);
+        REQUIRE(outcome.has_value());
         applied += outcome->outcome.status == OutcomeStatus::applied ? 1 : 0;
         if (answer.value != 0) CHECK(outcome->outcome.answer == answer);
         answer = outcome->outcome.answer;
@@ -105,7 +105,7 @@ TEST_CASE("commands with the same id take effect once, and each gets an outcome"
     other.remember = true;
     other.digest.bytes[0] = 1;
     const Result<Applied> refused = submit(*node, other);
-    REQUIRE(refused);
+    REQUIRE(refused.has_value());
     REQUIRE(refused->outcome.refusal);
     CHECK(refused->outcome.refusal->code == ErrorCode::idempotency_key_reused);
 }
@@ -126,7 +126,7 @@ TEST_CASE("stopping finishes what was accepted and refuses what comes later") {
             CHECK(one.get().has_value());
         }
         const Result<Applied> late = submit(*node, command(kAcme, open_body(message, 0)));
-        REQUIRE_FALSE(late);
+        REQUIRE_FALSE(late.has_value());
         CHECK(late.error().code == ErrorCode::overloaded);
         CHECK_FALSE(node->ready().has_value());
         CHECK(opens_of(*node, message) == 3);  // reads stay possible
@@ -178,7 +178,7 @@ TEST_CASE("a position is waited for") {
     CHECK(first.get_future().get().has_value());
     CHECK(second.get_future().get().has_value());
     const Result<void> timed_out = never.get_future().get();
-    REQUIRE_FALSE(timed_out);
+    REQUIRE_FALSE(timed_out.has_value());
     CHECK(timed_out.error().code == ErrorCode::not_caught_up);
 }
 
@@ -192,9 +192,9 @@ TEST_CASE("a clock that jumped stops writes until it is right again") {
     CHECK(node->read(kAcme).message(kAcme, message)->card->sent_at == Timestamp{1'700'000'000'000});
     *wall_ms += 10 * limits::kClockJumpMs;
     const Result<Applied> refused = submit(*node, command(kAcme, open_body(message, 0)));
-    REQUIRE_FALSE(refused);
+    REQUIRE_FALSE(refused.has_value());
     CHECK(refused.error().code == ErrorCode::overloaded);
-    REQUIRE_FALSE(node->ready());
+    REQUIRE_FALSE(node->ready().has_value());
     CHECK(opens_of(*node, message) == 0);
     *wall_ms -= 10 * limits::kClockJumpMs;
     CHECK(node->ready().has_value());
@@ -205,7 +205,7 @@ TEST_CASE("one directory, one node") {
     const TemporaryDirectory directory;
     const auto node = start_node(node_options(directory.path()));
     const auto second = Node::open(node_options(directory.path()));
-    REQUIRE_FALSE(second);
+    REQUIRE_FALSE(second.has_value());
     CHECK(second.error().detail.find("in use by process " + std::to_string(getpid())) !=
           std::string::npos);
 }
@@ -216,7 +216,7 @@ TEST_CASE("the number of partitions is the log's") {
     NodeOptions options = node_options(directory.path());
     options.partitions = 3;
     const auto refused = Node::open(options);
-    REQUIRE_FALSE(refused);
+    REQUIRE_FALSE(refused.has_value());
     CHECK(refused.error().code == ErrorCode::usage);
     options.partitions = 0;
     CHECK(start_node(options)->partitions() == 2);
@@ -245,9 +245,8 @@ TEST_CASE("a lost part of the log is told, and nothing is made in its place") {
                               std::filesystem::copy_options::recursive);
     }
     const auto node = Node::open(node_options(directory.path()));
-    REQUIRE_FALSE(node);
+    REQUIRE_FALSE(node.has_value());
     CHECK(node.error().code == ErrorCode::log_mismatch);
-    INFO(node.error().detail);
 }
 
 TEST_CASE("a shorter log than the read models have seen is refused at the start") {
@@ -265,9 +264,9 @@ TEST_CASE("a shorter log than the read models have seen is refused at the start"
     std::filesystem::remove_all(log_directory(data));
     std::filesystem::copy(backup, log_directory(data), std::filesystem::copy_options::recursive);
     const auto node = Node::open(node_options(data));
-    REQUIRE(node);
+    REQUIRE(node.has_value());
     const Result<void> started = (*node)->start();
-    REQUIRE_FALSE(started);
+    REQUIRE_FALSE(started.has_value());
     CHECK(started.error().code == ErrorCode::log_mismatch);
     CHECK_FALSE((*node)->ready().has_value());
     const Result<Applied> refused = submit(**node, command(kAcme, program_body()));

@@ -1,6 +1,8 @@
 // A node on a temporary directory, commands for it, and waiting for their outcomes.
 #pragma once
 
+#include <spdlog/spdlog.h>
+
 #include <chrono>
 #include <future>
 #include <memory>
@@ -27,8 +29,9 @@ inline NodeOptions node_options(const std::filesystem::path& data) {
     return options;
 }
 
-/// Opens and starts; both must succeed.
+/// Opens and starts; both must succeed. What nodes log is not shown.
 inline std::unique_ptr<Node> start_node(const NodeOptions& options) {
+    spdlog::set_level(spdlog::level::off);
     auto node = Node::open(options);
     if (!node) FAIL(node.error().detail);
     const Result<void> started = (*node)->start();

@@ -3,7 +3,7 @@
 
 #include "core/limits.h"
 #include "events/codec.h"
-#include "events/log_resources.h"
+#include "events/embedded_log_resources.h"
 #include "tests/apps/node_world.h"
 #include "tests/support/faulty_disk.h"
 
@@ -20,6 +20,7 @@ const ProgramId kAcme{"acme"};
 class World {
 public:
     World() {
+        spdlog::set_level(spdlog::level::off);
         EmbeddedLogConfig config;
         config.directory = directory_.path() / "log";
         config.log.bytes.fill(7);
@@ -77,7 +78,7 @@ TEST_CASE("a full disk: callers are told outcome_unknown, and it recovers by its
     CHECK_FALSE(awaited->answered());
     world.host().expire();
     const Result<Applied> unknown = awaited->get();
-    REQUIRE_FALSE(unknown);
+    REQUIRE_FALSE(unknown.has_value());
     CHECK(unknown.error().code == ErrorCode::outcome_unknown);
     CHECK(world.host().pending(world.last()));
     CHECK(world.partners() == 0);
@@ -116,7 +117,7 @@ TEST_CASE("a queue that is full refuses, and nothing of the refused command happ
         auto awaited = world.submit(large, 60'000);
         if (awaited->answered()) {
             const Result<Applied> refused = awaited->get();
-            REQUIRE_FALSE(refused);
+            REQUIRE_FALSE(refused.has_value());
             refusal = refused.error();
         } else {
             accepted.push_back(std::move(awaited));
@@ -139,7 +140,7 @@ TEST_CASE("a stop with a broken disk ends, and tells those who wait") {
     world.host().begin_stop(std::chrono::milliseconds(30));
     world.host().stop();
     const Result<Applied> unknown = awaited->get();
-    REQUIRE_FALSE(unknown);
+    REQUIRE_FALSE(unknown.has_value());
     CHECK(unknown.error().code == ErrorCode::outcome_unknown);
 }
 

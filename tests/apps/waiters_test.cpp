@@ -103,7 +103,7 @@ TEST_CASE("a withdrawn waiter is not told") {
     Told told;
     auto done = told.as("a");
     const auto ticket = waiters.add(id_of(1), digest_of(1), done, 0, 100);
-    REQUIRE(ticket);
+    REQUIRE(ticket.has_value());
     add(waiters, 1, 1, told.as("b"));
     CHECK(waiters.withdraw(id_of(1), *ticket).has_value());
     CHECK_FALSE(waiters.withdraw(id_of(1), *ticket).has_value());
@@ -119,7 +119,7 @@ TEST_CASE("closing tells everyone, and refuses those who come later") {
     CHECK(told.lines == Lines{"a:outcome_unknown"});
     auto done = told.as("b");
     const auto refused = waiters.add(id_of(2), digest_of(2), done, 0, 100);
-    REQUIRE_FALSE(refused);
+    REQUIRE_FALSE(refused.has_value());
     CHECK(refused.error().code == ErrorCode::overloaded);
     CHECK(done != nullptr);
 }

@@ -47,16 +47,16 @@ TEST_CASE("positions are pairs of known partitions and sequences") {
     REQUIRE(two);
     CHECK(two->size() == 2);
     CHECK((*two)[1].second.value == 18446744073709551615ULL);
-    for (const char* bad : {"", "x", "1", "0:", ":1", "0:-1", "0:1,", ",0:1", "1:1", "0:1:2", "0:+1",
-                            "0:1.0", "0:99999999999999999999", "0x0:1"}) {
+    for (const char* bad : {"", "x", "1", "0:", ":1", "0:-1", "0:1,", ",0:1", "1:1", "0:1:2",
+                            "0:+1", "0:1.0", "0:99999999999999999999", "0x0:1"}) {
         CHECK_FALSE(parse_positions(bad, 1));
     }
     CHECK(format_position(PartitionId{3}, Sequence{7}) == "3:7");
 }
 
 TEST_CASE("positions read back as they were written") {
-    CHECK_PROPERTY([](std::uint32_t partition, std::uint64_t sequence) {
-        RC_PRE(partition < 1'000'000u);
+    CHECK_PROPERTY([](std::uint32_t any, std::uint64_t sequence) {
+        const std::uint32_t partition = any % 1'000'000;
         const auto read = parse_positions(
             format_position(PartitionId{partition}, Sequence{sequence}), partition + 1);
         RC_ASSERT(read.has_value());
@@ -83,7 +83,8 @@ TEST_CASE("limits are integers from 1 to 200") {
         CHECK(parameters.page().limit == std::stoul(good));
         CHECK(parameters.check().has_value());
     }
-    for (const char* bad : {"0", "201", "", "x", "-1", "+1", "1.5", "1e1", "99999999999999999999"}) {
+    for (const char* bad :
+         {"0", "201", "", "x", "-1", "+1", "1.5", "1e1", "99999999999999999999"}) {
         const Request request = with_query({{"limit", bad}});
         Parameters parameters(request);
         parameters.page();
@@ -95,8 +96,11 @@ TEST_CASE("limits are integers from 1 to 200") {
 }
 
 TEST_CASE("parameters are collected with what the router found") {
-    Request request = with_query({{"limit", "0"}, {"cursor", ""}, {"state", "maybe"},
-                                  {"query", std::string(201, 'q')}, {"unread", "yes"}});
+    Request request = with_query({{"limit", "0"},
+                                  {"cursor", ""},
+                                  {"state", "maybe"},
+                                  {"query", std::string(201, 'q')},
+                                  {"unread", "yes"}});
     request.parameter_error =
         Error{ErrorCode::invalid, "unknown", {{"/surprise", "unknown_field", "no such parameter"}}};
     Parameters parameters(request);
@@ -179,9 +183,10 @@ TEST_CASE("CSV fields are exact and read back") {
     append_csv_field(out, "plain =1+1");
     CHECK(out == "plain =1+1");
     CHECK_PROPERTY([] {
-        const auto fields = *rc::gen::nonEmpty(rc::gen::container<std::vector<std::string>>(
-            rc::gen::map(rc::gen::container<std::string>(rc::gen::elementOf(std::string("a,\"\r\n é"))),
-                         [](std::string s) { return s; })));
+        const auto fields =
+            *rc::gen::nonEmpty(rc::gen::container<std::vector<std::string>>(rc::gen::map(
+                rc::gen::container<std::string>(rc::gen::elementOf(std::string("a,\"\r\n é"))),
+                [](std::string s) { return s; })));
         std::string text;
         for (std::size_t i = 0; i < fields.size(); ++i) {
             if (i > 0) text += ',';

@@ -16,10 +16,11 @@ TEST_CASE("the portal shows, opens, and counts") {
     const std::string message = world.send();
     CHECK(world.get(grace, "/v1/portal/summary").body == R"({"unread":1,"total":1})");
     const Answer inbox = world.get(grace, kPortal);
-    CHECK(inbox.body ==
-          R"({"data":[{"id":")" + message +
-              R"(","subject":"News","preview":"Hello.","sender":{"id":"olivia","name":"Name of olivia"},)"
-              R"("sent_at":"2026-01-05T09:00:04.000Z","unread":true,"can_reply":true,"posts":0}],"next_cursor":null})");
+    CHECK(
+        inbox.body ==
+        R"({"data":[{"id":")" + message +
+            R"(","subject":"News","preview":"Hello.","sender":{"id":"olivia","name":"Name of olivia"},)"
+            R"("sent_at":"2026-01-05T09:00:04.000Z","unread":true,"can_reply":true,"posts":0}],"next_cursor":null})");
 
     const Answer seen = world.get(grace, kPortal + "/" + message);
     CHECK(seen.status == 200);
@@ -121,8 +122,7 @@ TEST_CASE("replies are refused where off or not in the plan, reading goes on") {
     World world;
     world.make_program({"grace"});
     const World::Who grace = World::partner("grace");
-    const Answer quiet =
-        world.post(kOwner, kAcme + "/messages", R"({"subject":"S","body":"B"})");
+    const Answer quiet = world.post(kOwner, kAcme + "/messages", R"({"subject":"S","body":"B"})");
     const std::string body = R"({"body":"B"})";
     CHECK(world.post(grace, kPortal + "/" + quiet.id() + "/replies", body).code() ==
           "replies_disabled");
@@ -137,7 +137,8 @@ TEST_CASE("replies are refused where off or not in the plan, reading goes on") {
     CHECK(world.post(grace, kPortal + "/" + message + "/replies", R"({"body":" \u2029"})")
               .fields()
               .at("/body") == "blank");
-    CHECK(world.post(kOwner, kAcme + "/partners/grace/messages/" + message + "/read").status == 204);
+    CHECK(world.post(kOwner, kAcme + "/partners/grace/messages/" + message + "/read").status ==
+          204);
 }
 
 }  // namespace

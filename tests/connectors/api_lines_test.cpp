@@ -50,8 +50,9 @@ std::vector<Seen> expected(const std::string& text, std::size_t max) {
 
 TEST_CASE("lines are the same however the stream was cut") {
     CHECK_PROPERTY([] {
-        const auto pieces = *rc::gen::container<std::vector<std::string>>(rc::gen::element<std::string>(
-            "a", "bc", "\n", "\r\n", "{\"x\":1}", "0123456789012345678901234567890"));
+        const auto pieces =
+            *rc::gen::container<std::vector<std::string>>(rc::gen::element<std::string>(
+                "a", "bc", "\n", "\r\n", "{\"x\":1}", "0123456789012345678901234567890"));
         std::string text;
         for (const std::string& piece : pieces) text += piece;
         const auto max = *rc::gen::inRange<std::size_t>(1, 40);

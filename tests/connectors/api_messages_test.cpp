@@ -36,13 +36,16 @@ TEST_CASE("a message as the API shows it") {
     CHECK(json.at("body") == "B\n");
     CHECK(json.at("program") == "acme");
     CHECK(json.at("replies_enabled") == false);
-    CHECK(boost::json::serialize(json.at("sender")) == R"({"id":"olivia","name":"Name of olivia"})");
+    CHECK(boost::json::serialize(json.at("sender")) ==
+          R"({"id":"olivia","name":"Name of olivia"})");
     CHECK(json.at("audience").at("type") == "filter");
     CHECK(boost::json::serialize(json.at("audience").at("filter")) == R"({"not":{"tag":"x"}})");
     CHECK(json.at("audience").at("digest").as_string().size() == 64);
     CHECK(json.at("audience").at("plan") == "partner");
-    CHECK(sent.body.find(R"("stats":{"recipients":2,"opens":0,"open_rate":0,"replied":0,"unread_replies":0})") !=
-          std::string::npos);
+    CHECK(
+        sent.body.find(
+            R"("stats":{"recipients":2,"opens":0,"open_rate":0,"replied":0,"unread_replies":0})") !=
+        std::string::npos);
     CHECK(world.get(kOwner, kMessages + "/" + sent.id()).body == sent.body);
     CHECK(sent.header("Tidings-Position") == "0:4");
 
@@ -64,9 +67,10 @@ TEST_CASE("only the fields that were decoded count for a key") {
     CHECK(again.status == 201);
     CHECK(again.body == first.body);  // as it was at first, though one has opened it since
     CHECK(ids_of(world.get(kOwner, kMessages)).size() == 1);
-    for (const char* other : {R"({"subject":"T","body":"B"})", R"({"subject":"S","body":"C"})",
-                              R"({"subject":"S","body":"B","replies_enabled":true})",
-                              R"({"subject":"S","body":"B","audience":{"type":"partners","partners":["grace"]}})"}) {
+    for (const char* other :
+         {R"({"subject":"T","body":"B"})", R"({"subject":"S","body":"C"})",
+          R"({"subject":"S","body":"B","replies_enabled":true})",
+          R"({"subject":"S","body":"B","audience":{"type":"partners","partners":["grace"]}})"}) {
         const Answer conflict = world.post(kOwner, kMessages, other, keyed("k"));
         CHECK(conflict.status == 409);
         CHECK(conflict.code() == "idempotency_key_reused");
@@ -115,8 +119,7 @@ TEST_CASE("a filter may name only messages that were sent") {
     CHECK(world.post(kOwner, kAcme + "/audiences", "{\"audience\":" + audience + "}")
               .fields()
               .contains(pointer));
-    CHECK(world.post(kOwner, kMessages,
-                     R"({"subject":"S","body":"B","audience":)" + audience + "}")
+    CHECK(world.post(kOwner, kMessages, R"({"subject":"S","body":"B","audience":)" + audience + "}")
               .fields()
               .contains(pointer));
     CHECK(world.broker.submitted.size() == before);
@@ -132,9 +135,9 @@ TEST_CASE("an audience is reviewed, then sent to as reviewed") {
     REQUIRE(preview.status == 200);
     CHECK(preview.json().at("count") == 2);
     CHECK(ids_of(preview) == std::vector<std::string>{"grace"});
-    const Answer rest = world.post(
-        kOwner, kAcme + "/audiences",
-        "{" + audience + R"(,"cursor":")" + preview.text("next_cursor") + "\"}");
+    const Answer rest =
+        world.post(kOwner, kAcme + "/audiences",
+                   "{" + audience + R"(,"cursor":")" + preview.text("next_cursor") + "\"}");
     CHECK(ids_of(rest) == std::vector<std::string>{"alan"});
     CHECK(rest.json().at("next_cursor").is_null());
     const auto send = [&] {
@@ -145,8 +148,9 @@ TEST_CASE("an audience is reviewed, then sent to as reviewed") {
     CHECK(send().status == 201);
     world.make_program({"pat"});
     CHECK(send().code() == "audience_changed");
-    CHECK(world.post({Role::analyst, "acme"}, kAcme + "/audiences",
-                     R"({"audience":{"type":"filter","filter":{"any":[]}}})")
+    CHECK(world
+              .post({Role::analyst, "acme"}, kAcme + "/audiences",
+                    R"({"audience":{"type":"filter","filter":{"any":[]}}})")
               .json()
               .at("count") == 0);
 }
@@ -178,8 +182,9 @@ TEST_CASE("long lists of messages are whole whatever the pieces") {
 TEST_CASE("recipients as JSON and as one CSV") {
     World world;
     world.make_program({"grace"});
-    REQUIRE(world.ask(World::kPlatform, "PATCH", kAcme + "/partners/grace",
-                      R"({"name":"Quote \" and, comma"})")
+    REQUIRE(world
+                .ask(World::kPlatform, "PATCH", kAcme + "/partners/grace",
+                     R"({"name":"Quote \" and, comma"})")
                 .status == 200);
     std::string lines;
     for (int i = 0; i < 1'500; ++i) {
@@ -188,23 +193,25 @@ TEST_CASE("recipients as JSON and as one CSV") {
     world.stream(kAcme + "/partners/import", lines);
     const std::string message = world.send();
     const std::string path = kMessages + "/" + message + "/recipients";
-    REQUIRE(world.post(World::partner("grace"), "/v1/portal/messages/" + message + "/replies",
-                       R"({"body":"Hi"})")
+    REQUIRE(world
+                .post(World::partner("grace"), "/v1/portal/messages/" + message + "/replies",
+                      R"({"body":"Hi"})")
                 .status == 201);
     const Answer replied = world.get(kOwner, path + "?state=replied");
     const auto row = replied.json().at("data").at(0);
     CHECK(row.at("partner").at("id") == "grace");
     CHECK(row.at("unread_replies") == 1);
     CHECK(row.at("opened_at") == row.at("first_replied_at"));
-    CHECK(world.get(kOwner, path + "?state=unopened&limit=200").json().at("data").as_array().size() ==
-          200);
+    CHECK(
+        world.get(kOwner, path + "?state=unopened&limit=200").json().at("data").as_array().size() ==
+        200);
 
     const Answer csv = world.get(kOwner, path, {{"accept", "text/csv"}});
     CHECK(csv.type == "text/csv; charset=utf-8");
     CHECK(std::count(csv.body.begin(), csv.body.end(), '\n') == 1'502);
-    CHECK(csv.body.find("partner_id,email,name,surname,opened_at,first_replied_at,last_replied_at,"
-                        "unread_replies\r\ngrace,grace@x.example,\"Quote \"\" and, comma\",,2026-") ==
-          0);
+    CHECK(csv.body.find(
+              "partner_id,email,name,surname,opened_at,first_replied_at,last_replied_at,"
+              "unread_replies\r\ngrace,grace@x.example,\"Quote \"\" and, comma\",,2026-") == 0);
     CHECK(csv.body.find("\r\np1499,p@x.example,,,,,,0\r\n") != std::string::npos);
     const Answer one = world.get(kOwner, path + "?query=grace&limit=1", {{"accept", "text/csv"}});
     CHECK(std::count(one.body.begin(), one.body.end(), '\n') == 2);
@@ -242,7 +249,8 @@ TEST_CASE("respond-async answers with the command, which can be asked for") {
 
     const Answer refused = world.post(
         kOwner, kMessages,
-        R"({"subject":"S","body":"B","audience":{"type":"filter","filter":{"tag":"none"}}})", kAsync);
+        R"({"subject":"S","body":"B","audience":{"type":"filter","filter":{"tag":"none"}}})",
+        kAsync);
     CHECK(refused.status == 202);
     const Answer why = world.get(kOwner, refused.header("Location"));
     CHECK(why.text("state") == "refused");
@@ -256,8 +264,7 @@ TEST_CASE("a command is pending until it is decided, for its caller only") {
     world.make_program({"grace"});
     world.broker.held = true;
     CHECK_FALSE(world.start(kOwner, "POST", kMessages, kNews, keyed("k")));
-    const std::string path =
-        "/v1/commands/" + to_hex(world.broker.submitted.back().id.view());
+    const std::string path = "/v1/commands/" + to_hex(world.broker.submitted.back().id.view());
     const Command held = world.broker.submitted.back();
     CHECK(held.remember);
     CHECK(held.track);
@@ -289,8 +296,7 @@ TEST_CASE("an unknown outcome says where to ask, and is pending there") {
     CHECK(world.get(kOwner, location).text("state") == "done");
 
     world.broker.failure = Error{ErrorCode::outcome_unknown, "it may yet happen", {}};
-    const Answer read =
-        world.post(kOwner, kAcme + "/partners/grace/messages/" + message + "/read");
+    const Answer read = world.post(kOwner, kAcme + "/partners/grace/messages/" + message + "/read");
     CHECK(read.status == 503);
     CHECK(read.header("Location").empty());
 }
@@ -309,8 +315,9 @@ TEST_CASE("reads wait for a position") {
     CHECK(world.broker.waited_ms == 2'000);
     CHECK(at("0:x").fields().contains("/Tidings-Min-Position"));
     CHECK(at("7:1").status == 422);
-    CHECK(world.get({Role::owner, "none"}, "/v1/programs/none/summary",
-                    {{"tidings-min-position", "x"}})
+    CHECK(world
+              .get({Role::owner, "none"}, "/v1/programs/none/summary",
+                   {{"tidings-min-position", "x"}})
               .status == 404);
 }
 

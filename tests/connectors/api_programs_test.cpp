@@ -23,8 +23,9 @@ TEST_CASE("a program is put and read") {
     CHECK(world.ask(kOwner, "PUT", kAcme, R"({"name":"A","plan":"starter"})").status == 403);
     const Answer bad = world.ask(kPlatform, "PUT", kAcme, R"({"name":" ","plan":"gold","x":1})");
     CHECK(bad.status == 422);
-    CHECK(bad.fields() == std::map<std::string, std::string>{
-                              {"/name", "blank"}, {"/plan", "invalid_value"}, {"/x", "unknown_field"}});
+    CHECK(bad.fields() == std::map<std::string, std::string>{{"/name", "blank"},
+                                                             {"/plan", "invalid_value"},
+                                                             {"/x", "unknown_field"}});
     CHECK(world.ask(kPlatform, "PUT", "/v1/programs/a%0Ab", R"({"name":"A","plan":"starter"})")
               .fields()
               .contains("/id"));
@@ -70,8 +71,9 @@ TEST_CASE("partners are listed by words, tag and status") {
     World world;
     world.make_program({"grace", "alan", "zoe"});
     REQUIRE(world.ask(kPlatform, "PATCH", kGrace, R"({"tags":["premium"]})").status == 200);
-    REQUIRE(world.ask(kPlatform, "PATCH", kAcme + "/partners/zoe", R"({"status":"archived"})")
-                .status == 200);
+    REQUIRE(
+        world.ask(kPlatform, "PATCH", kAcme + "/partners/zoe", R"({"status":"archived"})").status ==
+        200);
     const auto ids = [&](const std::string& query) {
         const Answer answer = world.get(kOwner, kAcme + "/partners" + query);
         REQUIRE(answer.status == 200);
@@ -94,8 +96,8 @@ TEST_CASE("partners are listed by words, tag and status") {
           R"({"data":[{"tag":"premium","partners":1}],"next_cursor":null})");
     CHECK(world.get(kOwner, kAcme + "/summary").body ==
           R"({"messages":0,"partners":2,"unread_replies":0})");
-    for (const char* bad : {"?status=gone", "?limit=0", "?cursor=x", "?surprise=1",
-                            "?limit=1&limit=2"}) {
+    for (const char* bad :
+         {"?status=gone", "?limit=0", "?cursor=x", "?surprise=1", "?limit=1&limit=2"}) {
         CHECK(world.get(kOwner, kAcme + "/partners" + bad).code() == "invalid");
     }
     CHECK(world.get({Role::owner, "none"}, "/v1/programs/none/partners?limit=0").status == 404);
@@ -104,8 +106,8 @@ TEST_CASE("partners are listed by words, tag and status") {
 TEST_CASE("the webhook secret is kept sealed") {
     World world;
     world.make_program({});
-    const Answer put = world.ask(kPlatform, "PUT", kAcme + "/webhooks/partnero",
-                                 R"({"secret":"whsec_1"})");
+    const Answer put =
+        world.ask(kPlatform, "PUT", kAcme + "/webhooks/partnero", R"({"secret":"whsec_1"})");
     CHECK(put.status == 204);
     const auto sealed = world.broker.models().webhook_secret(ProgramId{"acme"});
     REQUIRE(sealed);
@@ -167,10 +169,17 @@ TEST_CASE("a long import becomes several commands, bounded and in order") {
     CHECK(json.at("created") == count);
     CHECK(json.at("rejected").as_array().size() == 20);  // as many as this world keeps
     CHECK(json.at("rejected_total") == 30);
-    REQUIRE(world.broker.submitted.size() == before + 2);
-    const auto& first = std::get<UpsertPartners>(world.broker.submitted[before].body);
-    CHECK(first.partners.size() == limits::kImportChunkPartners);
-    CHECK(first.revive);
+    CHECK(world.broker.submitted.size() == before + 2);
+    std::size_t next = 0;
+    for (std::size_t i = before; i < world.broker.submitted.size(); ++i) {
+        const auto& upsert = std::get<UpsertPartners>(world.broker.submitted[i].body);
+        CHECK(upsert.revive);
+        CHECK(upsert.partners.size() <= limits::kImportChunkPartners);
+        for (const PartnerPatch& patch : upsert.partners) {
+            REQUIRE(patch.id.value == "p" + std::to_string(next++));
+        }
+    }
+    CHECK(next == count);
     CHECK(world.get(kOwner, kAcme + "/summary").json().at("partners") == count);
 }
 
@@ -181,7 +190,8 @@ TEST_CASE("lines whose partners do not fit into one event together are sent agai
     for (int i = 0; i < 100; ++i) {
         tags += (i > 0 ? ",\"" : "\"") + std::string(90, 't') + std::to_string(i) + "\"";
     }
-    // About 10 kB of tags each: 2,000 of them are more than one event may take once only ids are sent.
+    // About 10 kB of tags each: 2,000 of them are more than one event may take once only ids are
+    // sent.
     std::string tagged, named;
     const int count = 2'000;
     for (int i = 0; i < count; ++i) {
@@ -223,7 +233,8 @@ TEST_CASE("opens in bulk: first ones, repeated ones, and those that can't be") {
     const Answer few = world.post(
         kOwner, kAcme + "/messages",
         R"({"subject":"S","body":"B","audience":{"type":"partners","partners":["alan"]}})");
-    const auto line = [](const std::string& message, const char* partner, const char* at = nullptr) {
+    const auto line = [](const std::string& message, const char* partner,
+                         const char* at = nullptr) {
         return "{\"message\":\"" + message + "\",\"partner\":\"" + partner + "\"" +
                (at != nullptr ? std::string(",\"at\":\"") + at + "\"" : "") + "}\n";
     };
@@ -242,13 +253,15 @@ TEST_CASE("opens in bulk: first ones, repeated ones, and those that can't be") {
         rejected += std::to_string(row.at("line").as_int64()) + " " +
                     std::string(row.at("code").as_string()) + "; ";
     }
-    CHECK(rejected == "4 not_a_recipient; 5 not_found; 6 not_found; 8 invalid; 9 not_a_recipient; ");
+    CHECK(rejected ==
+          "4 not_a_recipient; 5 not_found; 6 not_found; 8 invalid; 9 not_a_recipient; ");
     const Answer opened = world.get(kOwner, kGrace + "/messages/" + all);
     CHECK(opened.text("opened_at") == "2026-01-05T09:30:00.000Z");
 
     const Answer again = world.stream(kAcme + "/opens", line(all, "grace"));
     CHECK(again.body == R"({"accepted":1,"first_opens":0,"rejected":[]})");
-    const Answer alone = world.stream(kAcme + "/opens", line(few.id(), "zoe") + line(few.id(), "zoe"));
+    const Answer alone =
+        world.stream(kAcme + "/opens", line(few.id(), "zoe") + line(few.id(), "zoe"));
     CHECK(alone.json().at("accepted") == 0);
     CHECK(alone.json().at("rejected").as_array().size() == 2);
     CHECK(alone.json().at("rejected").at(0).at("code") == "not_a_recipient");

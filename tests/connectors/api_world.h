@@ -44,8 +44,8 @@ public:
     }
 
     // What a test turns.
-    bool held = false;                  ///< commands wait for release()
-    std::optional<Error> failure;       ///< given to the next submit instead
+    bool held = false;                   ///< commands wait for release()
+    std::optional<Error> failure;        ///< given to the next submit instead
     Timestamp clock{1'767'603'600'000};  ///< 2026-01-05T09:00:00Z; a second more at each command
     std::vector<Command> submitted;
 
@@ -212,8 +212,8 @@ public:
 
     Answer ask(const Who& who, const std::string& method, const std::string& target,
                std::string body = "", Headers headers = {}) {
-        std::optional<Answer> answer = start(who, method, target, std::move(body),
-                                             std::move(headers));
+        std::optional<Answer> answer =
+            start(who, method, target, std::move(body), std::move(headers));
         REQUIRE(answer);
         return *answer;
     }

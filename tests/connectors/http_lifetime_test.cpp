@@ -8,7 +8,7 @@
 
 namespace tidings::http {
 
-using namespace testing_routes;
+using namespace serving_test;
 
 TEST_CASE("a half-closed connection still gets its answers") {
     Serving s;

@@ -9,7 +9,7 @@
 
 namespace tidings::http {
 
-using namespace testing_routes;
+using namespace routing_test;
 
 namespace {
 

@@ -5,7 +5,7 @@
 
 namespace tidings::http {
 
-using namespace testing_routes;
+using namespace routing_test;
 
 TEST_CASE("every code has the status that API.md gives it") {
     const std::vector<std::pair<ErrorCode, unsigned>> table = {

@@ -8,7 +8,7 @@
 
 namespace tidings::http {
 
-using namespace testing_routes;
+using namespace routing_test;
 
 TEST_CASE("paths are matched by segment, with literals before parameters and per method") {
     Routing r;

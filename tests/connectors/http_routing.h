@@ -2,8 +2,14 @@
 #pragma once
 
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
 #include <boost/json/parse.hpp>
+#include <memory>
 #include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include "connectors/http/auth.h"
 #include "connectors/http/problem.h"
 #include "connectors/http/router.h"
@@ -11,7 +17,7 @@
 #include "tests/support/catch.h"
 #include "tests/support/temporary_directory.h"
 
-namespace tidings::http::testing_routes {
+namespace tidings::http::routing_test {
 
 using Headers = std::vector<std::pair<std::string, std::string>>;
 
@@ -149,4 +155,4 @@ inline std::string code_of(const Response& response) {
 
 inline const std::pair<std::string, std::string> kJson = {"content-type", "application/json"};
 
-}  // namespace tidings::http::testing_routes
+}  // namespace tidings::http::routing_test

@@ -5,7 +5,7 @@
 
 namespace tidings::http {
 
-using namespace testing_routes;
+using namespace serving_test;
 
 TEST_CASE("a connection serves one request after the other") {
     Serving s;

@@ -6,9 +6,12 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <functional>
 #include <future>
-#include <mutex>
-#include <thread>
+#include <memory>
+#include <stdexcept>
+#include <string>
+
 #include "connectors/http/auth.h"
 #include "connectors/http/metrics.h"
 #include "connectors/http/router.h"
@@ -17,7 +20,7 @@
 #include "tests/connectors/raw_client.h"
 #include "tests/support/temporary_directory.h"
 
-namespace tidings::http::testing_routes {
+namespace tidings::http::serving_test {
 
 using testing::RawAnswer;
 using testing::RawClient;
@@ -214,4 +217,4 @@ inline std::string patterned(std::size_t size) {
     return out;
 }
 
-}  // namespace tidings::http::testing_routes
+}  // namespace tidings::http::serving_test

@@ -103,8 +103,7 @@ TEST_CASE("filters are boolean trees") {
     CHECK(program.select(any({tag("new"), negation(tag("new"))})) == set_of({0, 1, 2, 3}));
     CHECK(program.select(tag("unheard of")) == Bitmap());
 
-    CHECK(program.select(metric(Metric::clicks, Comparison::greater_equal, 20)) ==
-          set_of({2, 3}));
+    CHECK(program.select(metric(Metric::clicks, Comparison::greater_equal, 20)) == set_of({2, 3}));
     CHECK(program.select(metric(Metric::clicks, Comparison::not_equal, 0)) == set_of({1, 2, 3}));
     CHECK(program.select(metric(Metric::revenue, Comparison::greater, 1'000'000, "USD")) ==
           set_of({3}));

@@ -12,7 +12,8 @@ using testing::Random;
 
 namespace {
 
-/// Runs, scattered members and dense stretches, so that every kind of container comes up, and borders between them.
+/// Runs, scattered members and dense stretches, so that every kind of container comes up, and
+/// borders between them.
 std::set<std::uint32_t> members(Random& random) {
     std::set<std::uint32_t> out;
     const std::uint64_t pieces = random.below(6);
@@ -173,8 +174,12 @@ TEST_CASE("damaged bytes are errors, never sets that break the library") {
         std::string bytes = serialize(build(members(random), random));
         for (std::uint64_t n = 1 + random.below(3); n > 0; --n) {
             switch (random.below(3)) {
-                case 0: bytes.resize(random.below(bytes.size() + 1)); break;
-                case 1: bytes.insert(random.below(bytes.size() + 1), 1, '\x01'); break;
+                case 0:
+                    bytes.resize(random.below(bytes.size() + 1));
+                    break;
+                case 1:
+                    bytes.insert(random.below(bytes.size() + 1), 1, '\x01');
+                    break;
                 default: {
                     // Mostly in the head, where a byte decides about the rest.
                     if (bytes.empty()) break;

@@ -11,8 +11,8 @@ const Genesis kGenesis{LogId::from("0123456789abcdef"), PartitionId{2}, 4, 1, sh
 const Tip kTip{Sequence{7}, sha256("seven"), CommandPosition{40}, LogPosition{9}};
 
 Envelope next() {
-    return {kGenesis.log,  kGenesis.partition,  Sequence{8},        kTip.hash, CommandPosition{40},
-            CommandPosition{42}, sha256("commands"), sha256("eight")};
+    return {kGenesis.log,        kGenesis.partition,  Sequence{8},        kTip.hash,
+            CommandPosition{40}, CommandPosition{42}, sha256("commands"), sha256("eight")};
 }
 
 Verdict verdict(const Envelope& envelope) { return judge(kGenesis, kTip, envelope); }

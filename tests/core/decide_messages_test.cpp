@@ -158,12 +158,8 @@ TEST_CASE("a reply from a partner opens, and is refused in the documented order"
     REQUIRE(first.events.size() == 2);
     CHECK(first.first_opens == 1);
     CHECK(event_of<MessagesOpened>(first, 0).groups.front().partners == set_of({0}));
-    CHECK(event_of<ReplyPosted>(first, 1) == ReplyPosted{message,
-                                                         {0},
-                                                         false,
-                                                         partner_actor("p0"),
-                                                         "Hello",
-                                                         Timestamp{4'000}});
+    CHECK(event_of<ReplyPosted>(first, 1) ==
+          ReplyPosted{message, {0}, false, partner_actor("p0"), "Hello", Timestamp{4'000}});
     CHECK(first.answer.value == first.first_event.value + 1);
     const Outcome second = scenario.when(PostReply{message, {0}, "Again"});
     CHECK(second.events.size() == 1);
@@ -191,8 +187,7 @@ TEST_CASE("opening reads the conversation, the first time and later") {
     Scenario scenario(Plan::partner);
     scenario.given_partners(2);
     const EventNumber message = scenario.given_message();
-    const EventNumber first =
-        scenario.as(kOwner).when(PostReply{message, {0}, "Well?"}).answer;
+    const EventNumber first = scenario.as(kOwner).when(PostReply{message, {0}, "Well?"}).answer;
     const Outcome opened = scenario.when(opens_of(message, {0, 1}));
     REQUIRE(opened.events.size() == 2);
     CHECK(event_of<ConversationRead>(opened, 1) == ConversationRead{message, {0}, false, first});

@@ -24,10 +24,14 @@ TEST_CASE("a program named as a default one is still created") {
 
 TEST_CASE("everything but its creation needs the program") {
     Scenario scenario;
-    const std::vector<CommandBody> bodies{SetWebhookSecret{"x"}, UpsertPartners{{patch("a")}},
-                                          AdjustMetrics{},       RecordCustomer{},
-                                          RecordTransaction{},   SendMessage{},
-                                          RecordOpens{},         PostReply{},
+    const std::vector<CommandBody> bodies{SetWebhookSecret{"x"},
+                                          UpsertPartners{{patch("a")}},
+                                          AdjustMetrics{},
+                                          RecordCustomer{},
+                                          RecordTransaction{},
+                                          SendMessage{},
+                                          RecordOpens{},
+                                          PostReply{},
                                           MarkRead{}};
     for (const CommandBody& body : bodies) {
         INFO(name_of(body));

@@ -18,7 +18,8 @@ void shuffle(std::vector<T>& items, Random& random) {
     }
 }
 
-/// Upstream facts as the Partnero fixture has them: whole partners, customers, transactions; each with its own stamp.
+/// Upstream facts as the Partnero fixture has them: whole partners, customers, transactions; each
+/// with its own stamp.
 std::vector<CommandBody> upstream_facts(Random& random) {
     std::vector<CommandBody> out;
     std::int64_t time = 0;
@@ -60,10 +61,10 @@ std::vector<CommandBody> upstream_facts(Random& random) {
                     }
                     return money;
                 };
-                out.push_back(RecordTransaction{
-                    "t" + std::to_string(random.below(3)), partner(),
-                    random.one_in(4) ? "" : "c" + std::to_string(random.below(2)), amount(),
-                    amount(), random.one_in(3), stamp()});
+                out.push_back(
+                    RecordTransaction{"t" + std::to_string(random.below(3)), partner(),
+                                      random.one_in(4) ? "" : "c" + std::to_string(random.below(2)),
+                                      amount(), amount(), random.one_in(3), stamp()});
             }
         }
     }
@@ -180,10 +181,10 @@ TEST_CASE("random commands meet every event and refusal") {
         }
     }
     const std::set<std::string> expected{
-        "ProgramChanged",  "WebhookSecretSet", "PartnersChanged",        "UpstreamFactsChanged",
-        "MessageSent",     "MessagesOpened",   "ReplyPosted",            "ConversationRead",
-        "not_found",       "plan_required",    "replies_disabled",       "idempotency_key_reused",
-        "audience_empty",  "unknown_partner",  "invalid",                "not_a_recipient",
+        "ProgramChanged", "WebhookSecretSet", "PartnersChanged",  "UpstreamFactsChanged",
+        "MessageSent",    "MessagesOpened",   "ReplyPosted",      "ConversationRead",
+        "not_found",      "plan_required",    "replies_disabled", "idempotency_key_reused",
+        "audience_empty", "unknown_partner",  "invalid",          "not_a_recipient",
         "replayed"};
     CHECK(seen == expected);
 }

@@ -30,10 +30,10 @@ TEST_CASE("ids belong to one program and one kind") {
     CHECK_FALSE(parse_post_id(acme, message));
     CHECK_FALSE(parse_message_id(acme, post_id(acme, number)));
     CHECK_FALSE(parse_message_id(acme, message_id(acme, EventNumber{0})));
-    for (const std::string& bad : {std::string(), std::string("msg_"), message + "0",
-                                  message.substr(0, message.size() - 1),
-                                  message.substr(0, message.size() - 1) + "F",
-                                  message.substr(0, message.size() - 1) + "g", "Msg_" + message.substr(4)}) {
+    for (const std::string& bad :
+         {std::string(), std::string("msg_"), message + "0", message.substr(0, message.size() - 1),
+          message.substr(0, message.size() - 1) + "F", message.substr(0, message.size() - 1) + "g",
+          "Msg_" + message.substr(4)}) {
         INFO(bad);
         CHECK_FALSE(parse_message_id(acme, bad));
     }
@@ -56,8 +56,8 @@ TEST_CASE("routing is fixed for good") {
 }
 
 TEST_CASE("names are the API's words, both ways") {
-    for (const Role role : {Role::platform, Role::owner, Role::partner, Role::analyst,
-                            Role::auditor}) {
+    for (const Role role :
+         {Role::platform, Role::owner, Role::partner, Role::analyst, Role::auditor}) {
         CHECK(parse_role(name_of(role)) == role);
     }
     for (const Plan plan : {Plan::starter, Plan::partner, Plan::advanced}) {

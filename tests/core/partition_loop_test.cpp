@@ -1,106 +1,11 @@
-// The partition loop over an in-memory log: following, deciding, losing races, retrying, and refusing a log that is
-// not what it was.
+// The partition loop over an in-memory log: following, deciding, losing races, retrying.
 #include "core/partition_loop.h"
 
-#include "core/decide.h"
 #include "core/limits.h"
-#include "tests/core/scenario.h"
-#include "tests/support/memory_codec.h"
-#include "tests/support/memory_log.h"
-#include "tests/support/memory_projection.h"
+#include "tests/core/loop_world.h"
 
 using namespace tidings;
 using namespace tidings::testing;
-
-namespace {
-
-struct Recorder : CommitObserver {
-    std::vector<Outcome> outcomes;
-    Tip tip;
-    void on_applied(std::span<const Outcome> applied, const Tip& at) override {
-        outcomes.insert(outcomes.end(), applied.begin(), applied.end());
-        tip = at;
-    }
-};
-
-/// One process: a handle on the log, a projection that survives restarts, a loop that does not.
-struct Node {
-    explicit Node(MemoryLogStore& store, const MemoryCodec& codec, bool decides = true)
-        : log(store), codec(codec), decides(decides) {
-        restart();
-    }
-    void restart() {
-        projection.drop();
-        loop = std::make_unique<PartitionLoop>(log, codec, projection, recorder, decides);
-    }
-    /// Steps until there is nothing left to do at once.
-    StepResult run() {
-        for (int i = 0; i < 10'000; ++i) {
-            const auto result = loop->step();
-            INFO(result.error().detail);
-            REQUIRE(result.has_value());
-            if (*result != StepResult::worked) return *result;
-        }
-        FAIL("the loop does not come to rest");
-        return StepResult::idle;
-    }
-    /// Steps until the error that must come.
-    Error error() {
-        for (int i = 0; i < 10'000; ++i) {
-            const auto result = loop->step();
-            if (result.has_error()) return result.error();
-            REQUIRE(*result == StepResult::worked);
-        }
-        FAIL("no error");
-        return {};
-    }
-    bool verify() { return loop->verify_start().has_value(); }
-
-    MemoryLog log;
-    const MemoryCodec& codec;
-    bool decides;
-    MemoryProjection projection;
-    Recorder recorder;
-    std::unique_ptr<PartitionLoop> loop;
-};
-
-struct World {
-    MemoryLogStore store;
-    MemoryCodec codec;
-    std::uint64_t ids = 0;
-
-    Command command(CommandBody body) {
-        Command out;
-        out.id = CommandId::from(sha256(std::to_string(++ids)).view().substr(0, 16));
-        out.time = Timestamp{static_cast<std::int64_t>(1'000 + ids)};
-        out.program = kProgram;
-        out.actor = kOwner;
-        out.body = std::move(body);
-        return out;
-    }
-    void submit(CommandBody body) {
-        store.commands.push_back(codec.encode_command(command(std::move(body))));
-    }
-    /// A program with partners, a message, an open: one command each.
-    void submit_some() {
-        submit(UpsertProgram{"Acme", Plan::partner});
-        submit(UpsertPartners{{patch("a"), patch("b")}});
-        submit(SendMessage{"Subject", "Body", {}, true, {}});
-        submit(opens_of(EventNumber{3}, {0}));
-    }
-    /// What deciding every command one after the other gives.
-    MemoryState expected() const {
-        MemoryState state;
-        const MemoryFacts facts(state);
-        for (const std::string& bytes : store.commands) {
-            const auto decoded = codec.decode_command(bytes);
-            if (decoded) fold(state, decide(facts, *decoded));
-        }
-        return state;
-    }
-};
-
-}  // namespace
 
 TEST_CASE("commands are decided in one run, appended once, published, and told") {
     World world;
@@ -232,6 +137,28 @@ TEST_CASE("whichever commit lies first wins; the loser decides again") {
         CHECK(node->recorder.outcomes.size() == 4);
     }
     CHECK(one.loop->tip() == two.loop->tip());
+}
+
+TEST_CASE("a lost run leaves nothing behind") {
+    World world;
+    Node one(world.store, world.codec), two(world.store, world.codec);
+    one.log.hold = true;
+    two.log.commands_per_read = 1;
+    world.submit_some();
+    one.run();
+    two.run();
+    // Between: one has folded four commands, of which the log so far knows the first.
+    const std::vector<std::string> commits = world.store.commits;
+    world.store.commits.resize(1);
+    one.log.lose();
+    one.log.hold = true;
+    one.run();
+    CHECK(one.loop->tip().sequence == Sequence{1});
+    CHECK(one.projection.published().size() == 1);
+    world.store.commits = commits;
+    one.run();
+    CHECK(one.projection.state() == world.expected());
+    CHECK(one.loop->counters().lost_races == 2);
 }
 
 TEST_CASE("two deciders that decide the very same run both keep it") {
@@ -370,8 +297,8 @@ TEST_CASE("a commit that answered other commands stops a decider who sees them")
     two.log.lose();
     one.run();
     MemoryLogStore altered = world.store;
-    altered.commands[0] = world.codec.encode_command(
-        world.command(UpsertProgram{"Other", Plan::partner}));
+    altered.commands[0] =
+        world.codec.encode_command(world.command(UpsertProgram{"Other", Plan::partner}));
     altered.commits.clear();
     Node liar(altered, world.codec);
     liar.run();
@@ -415,6 +342,19 @@ TEST_CASE("a failing disk under deciding or folding makes no facts") {
         CHECK(node.error().code == ErrorCode::io);
         CHECK(node.projection.tip() == Tip{});
     }
+    SECTION("after its run was appended") {
+        node.log.hold = true;
+        node.run();
+        node.log.throwing_reads = 1;
+        CHECK(node.error().code == ErrorCode::io);
+        node.log.hold = false;
+        node.log.land();
+    }
+    SECTION("publishing") {
+        node.projection.throwing_publishes = 1;
+        CHECK(node.error().code == ErrorCode::io);
+        CHECK(node.projection.tip() == Tip{});
+    }
     SECTION("reading the log") {
         node.log.failing_reads = 1;
         CHECK(node.error().code == ErrorCode::io);
@@ -422,128 +362,6 @@ TEST_CASE("a failing disk under deciding or folding makes no facts") {
     CHECK(node.run() == StepResult::idle);
     CHECK(node.recorder.outcomes.size() == 4);
     CHECK(node.projection.state() == world.expected());
-}
-
-namespace {
-
-/// A log of eight commits of one command each, fully applied by `node`.
-struct Applied : World {
-    Applied() : node(store, codec) {
-        node.log.commands_per_read = 1;
-        submit_some();
-        for (int i = 0; i < 4; ++i) submit(PostReply{{3}, {0}, "Reply"});
-        node.run();
-        REQUIRE(store.commits.size() == 8);
-    }
-    Error start_error() {
-        node.restart();
-        const auto verified = node.loop->verify_start();
-        REQUIRE(verified.has_error());
-        CHECK(verified.error().code == ErrorCode::log_mismatch);
-        CHECK(node.loop->step().error() == verified.error());
-        return verified.error();
-    }
-    Node node;
-};
-
-bool names(const Error& error, const std::string& commit) {
-    INFO(error.detail);
-    return error.detail.find(commit + " is gone") != std::string::npos;
-}
-
-}  // namespace
-
-TEST_CASE("an intact log lets a reader start, however young it is") {
-    Applied applied;
-    for (const std::size_t distance : {1u, 3u, 100u}) {
-        applied.node.projection.ledger_distance = distance;
-        applied.node.restart();
-        CHECK(applied.node.verify());
-        CHECK(applied.node.run() == StepResult::idle);
-    }
-}
-
-TEST_CASE("a truncated log is refused, with the commit that is gone") {
-    Applied applied;
-    applied.store.commits.pop_back();
-    CHECK(names(applied.start_error(), "commit 8"));
-    applied.store.commits.resize(5);
-    CHECK(names(applied.start_error(), "commit 6"));
-    applied.store.commits.resize(2);
-    CHECK(names(applied.start_error(), "commit 6"));  // from the ledger's entry on
-    applied.store.commits.clear();
-    applied.node.projection.ledger_distance = 100;
-    CHECK(names(applied.start_error(), "commit 1"));
-}
-
-TEST_CASE("a log that was truncated and written on is refused") {
-    Applied applied;
-    applied.store.commits.resize(6);
-    applied.store.commands.resize(6);
-    Node other(applied.store, applied.codec);
-    for (int i = 0; i < 4; ++i) applied.submit(PostReply{{3}, {1}, "Another history"});
-    other.log.commands_per_read = 1;
-    other.run();
-    REQUIRE(applied.store.commits.size() == 10);
-    SECTION("at the start") { CHECK(names(applied.start_error(), "commit 8")); }
-    SECTION("while running") {
-        // What is read next does not continue what was applied.
-        CHECK(names(applied.node.error(), "commit 8"));
-        CHECK(applied.node.loop->counters().alarms == 1);
-    }
-}
-
-TEST_CASE("a truncated log is noticed while running") {
-    Applied applied;
-    applied.store.commits.resize(6);
-    CHECK(names(applied.node.error(), "commit 7"));
-    CHECK(applied.node.error().code == ErrorCode::log_mismatch);
-}
-
-TEST_CASE("a replaced log is refused") {
-    Applied applied;
-    applied.store.genesis.hash = sha256("another genesis");
-    applied.node.projection.ledger_distance = 100;
-    CHECK(names(applied.start_error(), "commit 1"));
-    applied.store.genesis.log = LogId{};
-    applied.node.projection.ledger_distance = 3;
-    CHECK(names(applied.start_error(), "commit 6"));
-}
-
-TEST_CASE("a changed byte anywhere is found") {
-    Applied applied;
-    Node follower(applied.store, applied.codec, false);
-    std::string& record = applied.store.commits[6];
-    record[record.size() / 2] = static_cast<char>(record[record.size() / 2] ^ 1);
-    const Error error = follower.error();
-    CHECK(error.code == ErrorCode::corruption);
-    CHECK(error.detail.find("position 6") != std::string::npos);
-    CHECK(follower.loop->tip().sequence == Sequence{6});
-    CHECK(follower.loop->counters().alarms == 2);
-    CHECK(names(applied.start_error(), "commit 7"));
-}
-
-TEST_CASE("a missing record is an alarm, and names what is gone") {
-    Applied applied;
-    Node follower(applied.store, applied.codec, false);
-    applied.store.commits.erase(applied.store.commits.begin() + 4);
-    const Error error = follower.error();
-    CHECK(error.code == ErrorCode::log_mismatch);
-    CHECK(names(error, "commit 5"));
-    CHECK(follower.loop->tip().sequence == Sequence{4});
-    CHECK(follower.projection.tip() == follower.loop->tip());
-}
-
-TEST_CASE("an alarm that was a reading error passes") {
-    Applied applied;
-    Node follower(applied.store, applied.codec, false);
-    const std::string record = applied.store.commits[4];
-    applied.store.commits[4].back() = static_cast<char>(~record.back());
-    while (follower.loop->counters().alarms == 0) REQUIRE(follower.loop->step().has_value());
-    applied.store.commits[4] = record;
-    CHECK(follower.run() == StepResult::idle);
-    CHECK(follower.loop->counters().alarms == 1);
-    CHECK(follower.projection.state() == applied.expected());
 }
 
 TEST_CASE("a run is cut before an outcome that would not fit, and large ones fit alone") {

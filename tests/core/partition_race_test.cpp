@@ -1,5 +1,6 @@
-// Several deciders race on one log under a random schedule of steps, late, lost, repeated and unacknowledged appends,
-// crashes and failing disks: every command is decided exactly once, in order, and everyone sees the same.
+// Several deciders race on one log under a random schedule of steps, late, lost, repeated and
+// unacknowledged appends, crashes and failing disks: every command is decided exactly once, in
+// order, and everyone sees the same.
 #include <memory>
 
 #include "core/decide.h"
@@ -56,7 +57,9 @@ private:
 
     void act(Node& node) {
         switch (random_.below(16)) {
-            case 0: submit(); break;
+            case 0:
+                submit();
+                break;
             case 1:
                 if (node.log.holding()) fate(node);
                 break;
@@ -66,39 +69,66 @@ private:
             case 3:
                 if (random_.one_in(4)) crash(node);
                 break;
-            case 4: fail(node); break;
-            case 5: node.log.commands_per_read = 1 + random_.below(4); break;
-            case 6: node.log.lag = random_.below(2); break;
-            default: step(node);
+            case 4:
+                fail(node);
+                break;
+            case 5:
+                node.log.commands_per_read = 1 + random_.below(4);
+                break;
+            case 6:
+                node.log.lag = random_.below(2);
+                break;
+            default:
+                step(node);
         }
     }
     void submit() {
-        // The oracle's state tells the generator which messages there are; it need not be up to date.
+        // The oracle's state tells the generator which messages there are; it need not be up to
+        // date.
         const Command command = generator_.next(nodes_.front()->projection.state());
         store_.commands.push_back(random_.one_in(20) ? MemoryCodec::malformed_command()
                                                      : codec_.encode_command(command));
     }
     void fate(Node& node) {
         switch (random_.below(6)) {
-            case 0: return node.log.lose();
-            case 1: return node.log.delay();
-            case 2: return node.log.land_twice();
-            case 3: return node.log.land_without_a_word();
-            default: return node.log.land();
+            case 0:
+                return node.log.lose();
+            case 1:
+                return node.log.delay();
+            case 2:
+                return node.log.land_twice();
+            case 3:
+                return node.log.land_without_a_word();
+            default:
+                return node.log.land();
         }
     }
     void crash(Node& node) {
-        if (node.log.holding()) fate(node);  // in flight: whatever becomes of it, nobody remembers it
+        if (node.log.holding())
+            fate(node);  // in flight: whatever becomes of it, nobody remembers it
         node.log.lag = 0;
-        node.log.failing_reads = 0;
+        node.log.failing_reads = node.log.throwing_reads = 0;
         node.restart();
     }
     void fail(Node& node) {
-        switch (random_.below(4)) {
-            case 0: node.projection.failing_publishes = 1; break;
-            case 1: node.projection.failing_folds = 1; break;
-            case 2: node.projection.facts().failing_reads = 1; break;
-            default: node.log.failing_reads = 1;
+        switch (random_.below(6)) {
+            case 0:
+                node.projection.failing_publishes = 1;
+                break;
+            case 1:
+                node.projection.failing_folds = 1;
+                break;
+            case 3:
+                node.projection.throwing_publishes = 1;
+                break;
+            case 4:
+                node.log.throwing_reads = 1;
+                break;
+            case 2:
+                node.projection.facts().failing_reads = 1;
+                break;
+            default:
+                node.log.failing_reads = 1;
         }
     }
     void step(Node& node) {
@@ -115,8 +145,9 @@ private:
     void settle() {
         while (!store_.late.empty()) store_.land_late(0);
         for (const auto& node : nodes_) {
-            node->projection.failing_publishes = node->projection.failing_folds = 0;
-            node->projection.facts().failing_reads = node->log.failing_reads = 0;
+            node->projection.failing_publishes = node->projection.throwing_publishes = 0;
+            node->projection.failing_folds = node->projection.facts().failing_reads = 0;
+            node->log.failing_reads = node->log.throwing_reads = 0;
             node->log.lag = 0;
         }
         for (int i = 0; i < 20'000; ++i) {

@@ -1,5 +1,6 @@
-// Given/when/then for decide(): `given` must be applied, `when` returns the outcome, `then` is the test's own checks.
-// Every decision is made twice (it must be pure), and what was decided is folded into the oracle.
+// Given/when/then for decide(): `given` must be applied, `when` returns the outcome, `then` is the
+// test's own checks. Every decision is made twice (it must be pure), and what was decided is folded
+// into the oracle.
 #pragma once
 
 #include "core/decide.h"
@@ -29,8 +30,8 @@ inline SourceStamp at_stamp(std::int64_t micros, std::uint8_t tiebreak = 0) {
     return out;
 }
 
-/// Facts, or at least its key: an event from upstream that changed nothing today must not change anything when it is
-/// delivered again tomorrow.
+/// Facts, or at least its key: an event from upstream that changed nothing today must not change
+/// anything when it is delivered again tomorrow.
 inline bool leaves_trace(const Outcome& outcome) {
     return outcome.status == OutcomeStatus::applied ||
            (outcome.status == OutcomeStatus::unchanged && outcome.remember);

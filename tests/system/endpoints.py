@@ -2,6 +2,7 @@
 
 `{m}` stands for a message that grace received and that takes replies, `{post}` for none.
 """
+import json
 from dataclasses import dataclass
 
 READERS = {"platform", "owner", "analyst", "auditor"}
@@ -75,7 +76,6 @@ WITH_JSON = [e for e in GUARDED if isinstance(e.body, dict)]
 CALLER = {"platform": ("platform", None, None), "owner": ("owner", "acme", None),
           "partner": ("partner", "acme", "grace"), "analyst": ("analyst", "acme", None),
           "auditor": ("auditor", "acme", None)}
-ID_FIELDS = ("{m}",)
 
 
 def fill(text, message):
@@ -85,12 +85,11 @@ def fill(text, message):
 def call(client, endpoint, message, *, path=None, body=None, headers=None, query=None,
          method=None):
     """The endpoint's own request, with parts replaced."""
-    import json
     sent = endpoint.body if body is None else body
     if isinstance(sent, (dict, list)):
         sent = json.dumps(sent).encode()
     elif isinstance(sent, bytes):
         sent = sent.replace(b"{m}", message.encode())
-    kind = {"Content-Type": endpoint.kind} if endpoint.kind and sent is not None else {}
+    kind = {} if sent is None else {"Content-Type": endpoint.kind or JSON}
     return client.request(method or endpoint.method, fill(path or endpoint.path, message),
                           body=sent, headers={**kind, **(headers or {})}, query=query)

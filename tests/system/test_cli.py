@@ -116,10 +116,11 @@ def test_log_cat(server):
 
 
 def test_log_tail_follows_a_running_server(server):
-    make_program(server)
+    platform = make_program(server)
+    position = platform.put(at("programs", "acme"), {"name": "A", "plan": "partner"}).position
     process = subprocess.Popen(
-        [str(tidings.BINARY), "log", "tail", "--json", "--data", str(server.directory)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        [str(tidings.BINARY), "log", "tail", "--json", "--data", str(server.directory),
+         "--from", position], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         for number in range(3):
             subject = f"Heard it {number}"

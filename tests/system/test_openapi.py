@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from endpoints import ENDPOINTS, READERS
+from endpoints import ENDPOINTS
 from programs import make_program, ok, send
 
 HERE = Path(__file__).parent
@@ -30,27 +30,18 @@ def test_every_endpoint_is_described(server):
     assert described <= wanted | {("GET", "/")}, described - wanted
 
 
-def run_schemathesis(server, tmp_path, role, token, message, paths):
-    """Runs the tool as one role; returns (exit status, report)."""
-    environment = {**os.environ, "TIDINGS_URL": server.url, "TIDINGS_MESSAGE": message,
-                   "TIDINGS_TOKEN": token}
-    command = [sys.executable, "-m", "schemathesis.cli", "--config-file",
-               str(HERE / "schemathesis.toml"), "run", f"{server.url}/v1/openapi.json",
-               "--include-path-regex", paths, "--no-color", "--report", "junit",
-               "--report-dir", str(tmp_path / role)]
-    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True,
-                            text=True, timeout=900, check=False)
-    return result.returncode, result.stdout + result.stderr
-
-
-def test_schemathesis(server, tmp_path):
-    assert READERS
+def test_schemathesis(server):
+    """Zero failures. What is left out, and why, stands in schemathesis.toml."""
     make_program(server)
-    message = send(server.owner(), replies_enabled=True)["id"]
-    for role, token, paths in (
-            ("platform", server.token("platform"), "^/v1/(programs|events)"),
-            ("owner", server.token("owner", "acme"), "^/v1/programs"),
-            ("partner", server.token("partner", "acme", "grace"), "^/v1/portal")):
-        status, report = run_schemathesis(server, tmp_path, role, token, message, paths)
-        print(report[-6000:])
-        assert status == 0, role
+    environment = {**os.environ, "TIDINGS_URL": server.url,
+                   "TIDINGS_MESSAGE": send(server.owner(), replies_enabled=True)["id"],
+                   "TIDINGS_PLATFORM": server.token("platform"),
+                   "TIDINGS_OWNER": server.token("owner", "acme"),
+                   "TIDINGS_PARTNER": server.token("partner", "acme", "grace"),
+                   "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(HERE)}
+    result = subprocess.run(
+        [sys.executable, "-m", "schemathesis.cli", "--no-color", "--config-file",
+         str(HERE / "schemathesis.toml"), "run", f"{server.url}/v1/openapi.json"],
+        cwd=HERE, env=environment, capture_output=True, text=True, timeout=580, check=False)
+    assert result.returncode == 0, result.stdout[-40_000:] + result.stderr[-2000:]
+    assert re.search(r"[Tt]est cases?:.*\d{3,}", result.stdout), result.stdout[-3000:]

@@ -1,0 +1,251 @@
+// The subcommands that work on a data directory, run as the command line runs them.
+#include "apps/commands.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+
+#include "apps/data_directory.h"
+#include "tests/apps/node_world.h"
+
+namespace tidings::apps {
+namespace {
+
+using namespace testing;
+using tidings::testing::TemporaryDirectory;
+
+const ProgramId kAcme{"acme"};
+
+/// Sends a standard stream into a file while it lives.
+class Captured {
+public:
+    Captured(std::FILE* stream, std::filesystem::path file)
+        : stream_(stream), file_(std::move(file)) {
+        std::fflush(stream_);
+        saved_ = ::dup(::fileno(stream_));
+        const int into = ::open(file_.c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0600);
+        REQUIRE(into >= 0);
+        ::dup2(into, ::fileno(stream_));
+        ::close(into);
+    }
+    std::string end() {
+        std::fflush(stream_);
+        ::dup2(saved_, ::fileno(stream_));
+        ::close(saved_);
+        std::ifstream in(file_, std::ios::binary);
+        return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+    }
+
+private:
+    std::FILE* stream_;
+    std::filesystem::path file_;
+    int saved_ = -1;
+};
+
+struct Ran {
+    int status;
+    std::string out, err;
+};
+
+Ran run(const std::vector<std::string>& words) {
+    const TemporaryDirectory directory;
+    std::vector<const char*> arguments{"tidings"};
+    for (const std::string& word : words) arguments.push_back(word.c_str());
+    Captured out(stdout, directory.path() / "out"), err(stderr, directory.path() / "err");
+    const int status = run_command_line(static_cast<int>(arguments.size()), arguments.data());
+    std::string error = err.end();
+    return {status, out.end(), std::move(error)};
+}
+
+/// A stopped broker's directory: a program, three partners, one message, one open.
+class Stopped {
+public:
+    Stopped() {
+        const auto node = start_node(node_options(directory_.path()));
+        apply(*node, kAcme, program_body());
+        apply(*node, kAcme, partners_body(3));
+        const EventNumber message = apply(*node, kAcme, send_body("Distinct")).outcome.answer;
+        apply(*node, kAcme, open_body(message, 1));
+        node->stop(kPatience);
+    }
+    std::string path() const { return directory_.path(); }
+    std::filesystem::path models() const {
+        return models_directory(directory_.path(), route(kAcme, 2));
+    }
+
+private:
+    TemporaryDirectory directory_;
+};
+
+bool contains(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
+
+TEST_CASE("help and version") {
+    for (const std::vector<std::string>& words :
+         std::vector<std::vector<std::string>>{{},
+                                               {"serve"},
+                                               {"token"},
+                                               {"import"},
+                                               {"log"},
+                                               {"log", "cat"},
+                                               {"log", "tail"},
+                                               {"rebuild"},
+                                               {"doctor"}}) {
+        auto with_help = words;
+        with_help.emplace_back("--help");
+        const Ran ran = run(with_help);
+        CHECK(ran.status == kDone);
+        CHECK(contains(ran.out, "--help"));
+    }
+    CHECK(run({"--version"}).out.starts_with("tidings "));
+    CHECK(contains(run({"serve", "--help"}).out, "http.outcome_timeout_ms = 5000"));
+}
+
+TEST_CASE("wrong usage is status 2") {
+    for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+             {},
+             {"fly"},
+             {"log"},
+             {"audit"},
+             {"serve", "--kafka", "x"},
+             {"serve", "--listen", "x"},
+             {"serve", "--config", "/nonexistent/tidings.toml"},
+             {"token"},
+             {"token", "--data", "/nonexistent", "--role", "boss"},
+             {"import", "--url", "https://x", "--token", "t", "--program", "p", "-"},
+             {"log", "cat", "--data", "/nonexistent"},
+             {"rebuild", "--data", "/nonexistent"}}) {
+        const Ran ran = run(words);
+        INFO((words.empty() ? "" : words[0]) << ": " << ran.err);
+        CHECK(ran.status == kUsage);
+        CHECK_FALSE(ran.err.empty());
+    }
+}
+
+TEST_CASE("a token on a fresh directory makes its key, and keeps it") {
+    const TemporaryDirectory directory;
+    const std::string data = directory.path() / "fresh";
+    const Ran ran = run({"token", "--data", data, "--role", "platform"});
+    CHECK(ran.status == kDone);
+    CHECK(std::count(ran.out.begin(), ran.out.end(), '.') == 2);
+    CHECK(std::filesystem::exists(data + "/keys/signing.jwk"));
+}
+
+TEST_CASE("doctor and rebuild on a sound directory") {
+    const Stopped stopped;
+    const Ran doctor = run({"doctor", "--data", stopped.path()});
+    INFO(doctor.out);
+    CHECK(doctor.status == kDone);
+    CHECK(contains(doctor.out, "4 commits, 4 commands, chain unbroken"));
+
+    const Ran rebuild = run({"rebuild", "--data", stopped.path()});
+    INFO(rebuild.out << rebuild.err);
+    CHECK(rebuild.status == kDone);
+    CHECK(contains(rebuild.out, "equal"));
+    CHECK_FALSE(std::filesystem::exists(stopped.path() + "/models.rebuild"));
+
+    const TemporaryDirectory into;
+    CHECK(run({"rebuild", "--data", stopped.path(), "--into", into.path()}).status == kDone);
+    CHECK(std::filesystem::exists(into.path() / "p0"));
+    CHECK(run({"rebuild", "--data", stopped.path(), "--into", into.path()}).status == kUsage);
+
+    CHECK(run({"rebuild", "--data", stopped.path(), "--swap"}).status == kDone);
+    CHECK(std::filesystem::exists(stopped.path() + "/models.old"));
+    CHECK(run({"doctor", "--data", stopped.path()}).status == kDone);
+}
+
+TEST_CASE("a running broker is left alone") {
+    const TemporaryDirectory directory;
+    const auto node = start_node(node_options(directory.path()));
+    for (const char* command : {"doctor", "rebuild"}) {
+        const Ran ran = run({command, "--data", directory.path()});
+        CHECK(ran.status == kRefused);
+        CHECK(contains(ran.out + ran.err, "in use by process"));
+    }
+    apply(*node, kAcme, program_body());
+    const Ran cat = run({"log", "cat", "--data", directory.path()});
+    CHECK(cat.status == kDone);
+    CHECK(contains(cat.out, "UpsertProgram"));
+}
+
+TEST_CASE("read models that differ from the log are found, and swapped for right ones") {
+    const Stopped stopped;
+    {
+        ModelsOptions options;
+        options.directory = stopped.models();
+        auto models = Models::open(options).value();
+        Outcome forged;
+        forged.program = kAcme;
+        forged.status = OutcomeStatus::applied;
+        forged.first_event = EventNumber{5};
+        forged.events.emplace_back(ProgramChanged{"Forged", Plan::starter});
+        models->fold(forged);
+        REQUIRE(models->publish(models->tip()).has_value());
+        REQUIRE(models->flush().has_value());
+    }
+    const Ran rebuild = run({"rebuild", "--data", stopped.path(), "--swap"});
+    INFO(rebuild.out << rebuild.err);
+    CHECK(rebuild.status == kRefused);
+    CHECK(contains(rebuild.out, "differs: partition "));
+    CHECK(contains(rebuild.out, "programs"));
+    CHECK(run({"rebuild", "--data", stopped.path()}).status == kDone);
+}
+
+TEST_CASE("missing and unusable read models are rebuilt") {
+    const Stopped stopped;
+    std::filesystem::remove_all(stopped.path() + "/models");
+    CHECK(run({"doctor", "--data", stopped.path()}).status == kDone);
+    const Ran rebuild = run({"rebuild", "--data", stopped.path(), "--swap"});
+    INFO(rebuild.out << rebuild.err);
+    CHECK(rebuild.status == kDone);
+    std::filesystem::remove(stopped.models() / "CURRENT");
+    std::ofstream(stopped.models() / "CURRENT") << "MANIFEST-999999\n";
+    const Ran doctor = run({"doctor", "--data", stopped.path()});
+    INFO(doctor.out);
+    CHECK(doctor.status == kRefused);
+    CHECK(contains(doctor.out, "rebuild --swap"));
+    CHECK(run({"rebuild", "--data", stopped.path(), "--swap"}).status == kDone);
+    CHECK(run({"doctor", "--data", stopped.path()}).status == kDone);
+}
+
+TEST_CASE("doctor finds keys that are open or gone, and a lost log") {
+    const Stopped stopped;
+    const auto wrong = [&stopped](const std::string& word) {
+        const Ran doctor = run({"doctor", "--data", stopped.path()});
+        INFO(doctor.out);
+        CHECK(doctor.status == kRefused);
+        CHECK(contains(doctor.out, word));
+    };
+    const std::filesystem::path key = stopped.path() + "/keys/digest.key";
+    std::filesystem::permissions(key, std::filesystem::perms::others_read,
+                                 std::filesystem::perm_options::add);
+    wrong("chmod 600");
+    std::filesystem::remove(key);
+    wrong("digest.key is missing");
+    CHECK_FALSE(std::filesystem::exists(key));
+    std::filesystem::remove_all(stopped.path() + "/log");
+    wrong("no log");
+}
+
+TEST_CASE("log cat prints every command and what was decided") {
+    const Stopped stopped;
+    const Ran text = run({"log", "cat", "--data", stopped.path()});
+    CHECK(text.status == kDone);
+    CHECK(std::count(text.out.begin(), text.out.end(), '\n') == 4);
+    CHECK(contains(text.out, "MessageSent msg_"));
+    const std::string partition = std::to_string(route(kAcme, 2).value);
+    const Ran json =
+        run({"log", "cat", "--json", "--data", stopped.path(), "--from", partition + ":3"});
+    CHECK(std::count(json.out.begin(), json.out.end(), '\n') == 2);
+    CHECK(json.out.starts_with("{\"position\":\"" + partition + ":3\",\"index\":0,"));
+    CHECK(contains(json.out, "Distinct"));
+    CHECK(run({"log", "cat", "--data", stopped.path(), "--from", "7:1"}).status == kUsage);
+    CHECK(run({"log", "cat", "--data", stopped.path(), "--from", "x"}).status == kUsage);
+}
+
+}  // namespace
+}  // namespace tidings::apps
