@@ -99,7 +99,10 @@ std::optional<std::int64_t> scale(const Decimal& decimal) {
 std::optional<std::int64_t> parse_micros(std::string_view text) {
     const auto decimal = take_plain(text);
     if (!decimal || !text.empty() || decimal->fraction.size() > kDecimals) return std::nullopt;
-    return scale(*decimal);
+    if (decimal->fraction.ends_with('0')) return std::nullopt;  // one text for each amount
+    const auto micros = scale(*decimal);
+    if (micros == 0 && decimal->negative) return std::nullopt;
+    return micros;
 }
 
 std::optional<std::int64_t> parse_number_micros(std::string_view text) {

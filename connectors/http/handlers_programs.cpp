@@ -221,7 +221,12 @@ void add_program_routes(Router& router, Api& api) {
                 .roles = kPlatform,
                 .checks_parameters = true,
                 .handler = writing(api, delete_partner)});
-    read(program, "get_program", {}, get_program);
+    router.add({.method = "GET",
+                .pattern = program,
+                .name = "get_program",
+                .roles = kPlatform,
+                .checks_parameters = true,
+                .handler = reading(api, get_program)});
     read(partners, "list_partners", {"query", "tag", "status", "limit", "cursor"}, list_partners);
     read(partner, "get_partner", {}, get_partner);
     read(program + "/tags", "list_tags", {"limit", "cursor"}, list_tags);

@@ -240,8 +240,7 @@ void add_amount(Money& money, const JsonValue& value, const std::string& pointer
         wrong_type(errors, pointer + "/amount", "a decimal number");
         return;
     }
-    const auto micros =
-        amount->is_number() ? parse_number_micros(amount->text) : parse_micros(amount->text);
+    const auto micros = parse_number_micros(amount->text);
     std::int64_t& sum = money[units->text];
     if (!micros || __builtin_add_overflow(sum, *micros, &sum)) {
         errors.add(pointer + "/amount", field_code::kInvalidFormat,
