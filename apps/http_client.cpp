@@ -102,7 +102,7 @@ Result<Url> parse_url(std::string_view text) {
         return Error{ErrorCode::usage, "\"" + std::string(text) + "\" " + why};
     };
     if (!parsed) return wrong("is not a URL such as http://127.0.0.1:8080");
-    const boost::urls::url_view url = *parsed;
+    const boost::urls::url_view& url = *parsed;
     if (url.scheme() == "https") {
         return wrong(
             "is https, which this command does not speak: use http://, on the machine "

@@ -30,6 +30,7 @@ Load opens(std::uint16_t port, const std::vector<std::string>& lines,
 
 struct Runs {
     std::vector<double> ours, limit, ratio, p50, p99, limit_p99;
+    std::vector<double> cpu_us, generator_us, limit_cpu_us;  ///< a request
     std::uint64_t opens = 0;
 };
 
@@ -44,11 +45,19 @@ void run_once(ServedProgram& program, ServerProcess& empty, std::size_t messages
     ours.check = [](std::uint64_t, unsigned status, std::string_view body) {
         return status == 200 && body.find("\"first\":true") != std::string_view::npos;
     };
+    const double cpu_before = program.process().cpu_seconds();
     const LoadResult result = run_load(ours);
+    const double cpu = program.process().cpu_seconds() - cpu_before;
     for (const std::string& id : ids) check_equal(program.opens_of(id), rests.size(), "opens");
     Load bare = opens(empty.port(), lines, rests);
     bare.check = [](std::uint64_t, unsigned status, std::string_view) { return status == 200; };
+    const double bare_before = empty.cpu_seconds();
     const LoadResult limit = run_load(bare);
+    const double bare_cpu = empty.cpu_seconds() - bare_before;
+    const auto requests = static_cast<double>(result.requests);
+    runs.cpu_us.push_back(cpu / requests * 1e6);
+    runs.generator_us.push_back(result.cpu_seconds / requests * 1e6);
+    runs.limit_cpu_us.push_back(bare_cpu / requests * 1e6);
     check_equal(limit.requests, result.requests, "requests to the empty server");
     runs.ours.push_back(result.per_second());
     runs.limit.push_back(limit.per_second());
@@ -98,6 +107,9 @@ Row run_single_opens(Environment& environment) {
     row.extra["p50_ms"] = median(runs.p50);
     row.extra["p99_ms"] = median(runs.p99);
     row.extra["limit_p99_ms"] = median(runs.limit_p99);
+    row.extra["cpu_us_per_request"] = median(runs.cpu_us);
+    row.extra["generator_cpu_us_per_request"] = median(runs.generator_us);
+    row.extra["limit_cpu_us_per_request"] = median(runs.limit_cpu_us);
     row.extra["runs"] = to_json(runs.ours);
     row.extra["limit_runs"] = to_json(runs.limit);
     row.extra["opens"] = runs.opens;

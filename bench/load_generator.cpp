@@ -12,6 +12,7 @@
 #include <charconv>
 #include <chrono>
 #include <cstring>
+#include <ctime>
 #include <memory>
 #include <vector>
 
@@ -27,6 +28,12 @@ constexpr std::size_t kReadBytes = 64 << 10;
 
 std::uint64_t now_ns() {
     return static_cast<std::uint64_t>(std::chrono::steady_clock::now().time_since_epoch().count());
+}
+
+double thread_cpu_seconds() {
+    timespec used{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+    return static_cast<double>(used.tv_sec) + static_cast<double>(used.tv_nsec) / 1e9;
 }
 
 std::string system_error(const char* doing) {
@@ -96,6 +103,7 @@ public:
     LoadResult run() {
         connect_all();
         const std::uint64_t start = now_ns();
+        const double cpu_before = thread_cpu_seconds();
         for (auto& connection : connections_) send_next(*connection);
         std::array<epoll_event, 256> events{};
         while (under_way_ > 0) {
@@ -108,6 +116,7 @@ public:
             }
         }
         result_.seconds = static_cast<double>(now_ns() - start) / 1e9;
+        result_.cpu_seconds = thread_cpu_seconds() - cpu_before;
         return std::move(result_);
     }
 

@@ -25,6 +25,7 @@ struct Load {
 struct LoadResult {
     std::uint64_t requests = 0;
     double seconds = 0;            ///< from the first byte sent to the last answer
+    double cpu_seconds = 0;        ///< of the generator itself
     std::uint64_t body_bytes = 0;  ///< of all answers
     Histogram latency;             ///< from sending a request to the end of its answer
     double per_second() const { return static_cast<double>(requests) / seconds; }

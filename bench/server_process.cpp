@@ -122,6 +122,20 @@ ServerProcess::Memory ServerProcess::memory() const {
     return out;
 }
 
+double ServerProcess::cpu_seconds() const {
+    std::ifstream in("/proc/" + std::to_string(pid_) + "/stat");
+    std::string text;
+    std::getline(in, text);
+    // Behind the name in parentheses: state, 10 numbers, then utime and stime (proc(5)).
+    std::istringstream rest(text.substr(text.rfind(')') + 1));
+    std::string skipped;
+    for (int i = 0; i < 11; ++i) rest >> skipped;
+    std::uint64_t user = 0, system = 0;
+    rest >> user >> system;
+    check(!rest.fail(), "the server is gone");
+    return static_cast<double>(user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
 std::filesystem::path own_executable() { return std::filesystem::read_symlink("/proc/self/exe"); }
 
 }  // namespace tidings::bench

@@ -34,6 +34,8 @@ public:
         std::uint64_t peak_bytes = 0;      ///< VmHWM
     };
     Memory memory() const;
+    /// User and system time of all its threads, to 10 ms.
+    double cpu_seconds() const;
 
 private:
     void wait_listening(int out);

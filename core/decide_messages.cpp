@@ -89,7 +89,7 @@ public:
         }
         if (refuse_single()) return;
         if (!opened.groups.empty()) context_.emit(std::move(opened));
-        for (ConversationRead& read : reads) context_.emit(std::move(read));
+        for (const ConversationRead& read : reads) context_.emit(read);
     }
 
 private:

@@ -12,8 +12,9 @@ namespace tidings {
 /// Currency code to micro-units; ordered, so that every iteration is deterministic.
 using Money = std::map<std::string, std::int64_t>;
 
-/// "99.99" -> 99990000. Exact decimals of API.md, one text for each amount: optional '-', no exponent,
-/// at most 6 decimals, no superfluous zeros on either side, no "-0". Nothing if malformed or too large.
+/// "99.99" -> 99990000. Exact decimals of API.md, one text for each amount: optional '-', no
+/// exponent, at most 6 decimals, no superfluous zeros on either side, no "-0". Nothing if malformed
+/// or too large.
 std::optional<std::int64_t> parse_micros(std::string_view text);
 /// The same for the text of a JSON number, where an exponent and more zeros are allowed; inexact
 /// ones are nothing.

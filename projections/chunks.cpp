@@ -137,7 +137,7 @@ void ColumnChunk::widen(int width) {
 
 std::int64_t ColumnChunk::get(std::uint32_t index) const {
     std::int64_t value = 0;
-    visit([&](const auto* values) { value = values[index]; });
+    visit([&](const auto* values) { value = std::int64_t{values[index]}; });
     return value;
 }
 

@@ -128,7 +128,7 @@ TEST_CASE("positions are waited for") {
     PositionWaiters waiters;
     std::vector<std::string> told;
     const auto as = [&told](std::string name) {
-        return [&told, name = std::move(name)](Result<void> reached) {
+        return [&told, name = std::move(name)](const Result<void>& reached) {
             told.push_back(name +
                            (reached ? "" : std::string(":") + name_of(reached.error().code)));
         };

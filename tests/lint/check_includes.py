@@ -18,7 +18,7 @@ RESERVED = {
     "rocksdb/": r"(events/embedded_log|projections/(rocks_)?store)[^/]*|bench/physical_limits\.cpp|tests/(events|projections|support)/.*",
     "catch2/": r"tests/support/catch\.h",
     "capnp/": r"(tests/)?events/.*",
-    "boost/beast": r"connectors/.*|bench/.*|tests/(connectors|apps)/.*",
+    "boost/beast": r"connectors/.*|apps/http_client\.cpp|bench/.*|tests/(connectors|apps)/.*",
     "boost/asio": r"connectors/.*|apps/.*|bench/.*|tests/(connectors|apps)/.*",
     "rhonabwy": r"connectors/jose\.h",
     "prometheus/": r"connectors/.*|apps/.*",
