@@ -38,7 +38,7 @@ EVENT = {"specversion": "1.0", "id": "endpoint", "source": "/endpoints", "progra
 
 ENDPOINTS = [
     Endpoint("PUT", P, {"platform"}, {"name": "Acme", "plan": "partner"}),
-    Endpoint("GET", P, READERS),  # grown: its readers may know its name and plan
+    Endpoint("GET", P, {"platform"}),
     Endpoint("PUT", f"{P}/partners/grace", {"platform"}, {"name": "Grace"}),
     Endpoint("PATCH", f"{P}/partners/grace", {"platform"}, {"name": "Grace"}),
     Endpoint("DELETE", f"{P}/partners/arc", {"platform"}),
