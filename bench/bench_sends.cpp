@@ -64,7 +64,7 @@ Row run_sends(Environment& environment) {
     Row row;
     row.workload = "send to all of " + format_number(static_cast<double>(partners)) +
                    " partners over HTTP, durable and visible in every inbox; one connection; "
-                   "limit: append of 4 KiB and fdatasync, p50";
+                   "limit: write of 4 KiB and fdatasync, p50";
     row.unit = "ms p99";
     row.ours = median(p99);
     row.limit = median(sync_p50);

@@ -8,7 +8,8 @@
 
 namespace tidings::bench {
 
-/// One 4 KiB append and fdatasync after the other, on the file system of `directory`.
+/// One 4 KiB write into allocated space and fdatasync after the other, on the file system of
+/// `directory`.
 Histogram measure_sync(const std::filesystem::path& directory, std::size_t count);
 
 /// RocksDB with sequential 8-byte keys and values, 1,000 puts a synced batch: puts per second.

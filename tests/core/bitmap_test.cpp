@@ -62,9 +62,9 @@ Bitmap build(const std::set<std::uint32_t>& members, Random& random) {
             break;
         }
         default:
+            // Not removeRunCompression: in Roaring 0.2.66 it writes beyond its array when a run
+            // ends at the last ordinal of a container.
             for (const std::uint32_t member : members) out.add(member);
-            out.runOptimize();
-            out.removeRunCompression();
     }
     return out;
 }
