@@ -67,10 +67,16 @@ Row run_inbox(Environment& environment) {
     const LoadResult first = run_load(pages(mixed.served().port(), rests, true));
     const std::size_t body_bytes = first.body_bytes / first.requests;
     const auto empty = start_empty_server(environment, body_bytes);
-    std::vector<double> ours, limit, ratio, p50, p99, limit_p99;
+    say("  reading");
+    std::vector<double> ours, limit, ratio, p50, p99, limit_p99, cpu_us, limit_cpu_us;
+    constexpr double kUsARequest = 1e6 / static_cast<double>(kPages);
     for (int i = 0; i < environment.repeats(5); ++i) {
+        const double before = mixed.served().process().cpu_seconds();
         const LoadResult result = run_load(pages(mixed.served().port(), rests, true));
+        cpu_us.push_back((mixed.served().process().cpu_seconds() - before) * kUsARequest);
+        const double bare_before = empty->cpu_seconds();
         const LoadResult bare = run_load(pages(empty->port(), rests, false));
+        limit_cpu_us.push_back((empty->cpu_seconds() - bare_before) * kUsARequest);
         ours.push_back(result.per_second());
         limit.push_back(bare.per_second());
         ratio.push_back(result.per_second() / bare.per_second());
@@ -94,6 +100,8 @@ Row run_inbox(Environment& environment) {
     row.extra["p50_ms"] = median(p50);
     row.extra["p99_ms"] = median(p99);
     row.extra["limit_p99_ms"] = median(limit_p99);
+    row.extra["cpu_us_per_request"] = median(cpu_us);
+    row.extra["limit_cpu_us_per_request"] = median(limit_cpu_us);
     row.extra["body_bytes"] = body_bytes;
     row.extra["runs"] = to_json(ours);
     row.extra["limit_runs"] = to_json(limit);

@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::uint64_t kOpens = 200'000;  ///< a run
 constexpr std::size_t kConnections = 64;
+constexpr std::size_t kAnswerBytes = 53;  // {"opened_at":"2024-01-01T00:00:00.000Z","first":true}
 constexpr double kTarget = 0.5;
 
 /// Request n: message n / readers, reader n % readers.
@@ -30,7 +31,7 @@ Load opens(std::uint16_t port, const std::vector<std::string>& lines,
 
 struct Runs {
     std::vector<double> ours, limit, ratio, p50, p99, limit_p99;
-    std::vector<double> cpu_us, generator_us, limit_cpu_us;  ///< a request
+    std::vector<double> cpu_us, generator_us, limit_cpu_us, opens_per_commit;  ///< a request
     std::uint64_t opens = 0;
 };
 
@@ -45,16 +46,20 @@ void run_once(ServedProgram& program, ServerProcess& empty, std::size_t messages
     ours.check = [](std::uint64_t, unsigned status, std::string_view body) {
         return status == 200 && body.find("\"first\":true") != std::string_view::npos;
     };
+    const double commits_before = program.metric("tidings_commits_total");
     const double cpu_before = program.process().cpu_seconds();
     const LoadResult result = run_load(ours);
     const double cpu = program.process().cpu_seconds() - cpu_before;
+    const double commits = program.metric("tidings_commits_total") - commits_before;
     for (const std::string& id : ids) check_equal(program.opens_of(id), rests.size(), "opens");
+    check_equal(result.body_bytes, result.requests * kAnswerBytes, "bytes of all answers");
     Load bare = opens(empty.port(), lines, rests);
     bare.check = [](std::uint64_t, unsigned status, std::string_view) { return status == 200; };
     const double bare_before = empty.cpu_seconds();
     const LoadResult limit = run_load(bare);
     const double bare_cpu = empty.cpu_seconds() - bare_before;
     const auto requests = static_cast<double>(result.requests);
+    runs.opens_per_commit.push_back(requests / commits);
     runs.cpu_us.push_back(cpu / requests * 1e6);
     runs.generator_us.push_back(result.cpu_seconds / requests * 1e6);
     runs.limit_cpu_us.push_back(bare_cpu / requests * 1e6);
@@ -80,7 +85,6 @@ Row run_single_opens(Environment& environment) {
     rests.reserve(tokens.size());
     for (const std::string& token : tokens) rests.push_back(rest_of_post(token));
     const TokenCost cost = warm_up(program.port(), tokens);
-    constexpr std::size_t kAnswerBytes = 54;  // {"opened_at":"...","first":true}
     const auto empty = start_empty_server(environment, kAnswerBytes);
     const std::size_t messages =
         std::max<std::size_t>(1, environment.scaled(kOpens) / tokens.size());
@@ -107,6 +111,7 @@ Row run_single_opens(Environment& environment) {
     row.extra["p50_ms"] = median(runs.p50);
     row.extra["p99_ms"] = median(runs.p99);
     row.extra["limit_p99_ms"] = median(runs.limit_p99);
+    row.extra["opens_per_commit"] = median(runs.opens_per_commit);
     row.extra["cpu_us_per_request"] = median(runs.cpu_us);
     row.extra["generator_cpu_us_per_request"] = median(runs.generator_us);
     row.extra["limit_cpu_us_per_request"] = median(runs.limit_cpu_us);

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <ctime>
 #include <fstream>
+#include <sstream>
 
 #include "bench/check.h"
 #include "bench/partners.h"
@@ -138,6 +139,20 @@ std::string ServedProgram::send_to_all() {
 std::uint64_t ServedProgram::opens_of(const std::string& message) {
     const json::value found = call("GET", program_path("/messages/" + message), owner_);
     return found.at("stats").at("opens").to_number<std::uint64_t>();
+}
+
+double ServedProgram::metric(const std::string& name) {
+    const auto answer = value_of(client_->request("GET", "/metrics", {}), "GET /metrics");
+    std::istringstream lines(answer.body);
+    double out = 0;
+    bool found = false;
+    for (std::string line; std::getline(lines, line);) {
+        if (!line.starts_with(name + '{') && !line.starts_with(name + ' ')) continue;
+        out += std::stod(line.substr(line.rfind(' ') + 1));
+        found = true;
+    }
+    check(found, "no metric " + name);
+    return out;
 }
 
 std::string program_path(std::string_view rest) {

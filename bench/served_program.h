@@ -55,6 +55,8 @@ public:
     /// The id of a message to all.
     std::string send_to_all();
     std::uint64_t opens_of(const std::string& message);
+    /// A counter of /metrics, over all its labels.
+    double metric(const std::string& name);
 
 private:
     const Environment& environment_;
