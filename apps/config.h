@@ -29,7 +29,7 @@ struct Config {
     std::int64_t idle_timeout_ms = 75'000;
     std::int64_t shutdown_timeout_ms = 10'000;
     std::int64_t min_position_wait_ms = 2'000;
-    std::int64_t outcome_timeout_ms = 5'000;
+    std::int64_t outcome_timeout_ms = 15'000;
     std::int64_t token_cache = 20'000;
 
     std::vector<std::string> allowed_origins;

@@ -30,7 +30,7 @@ struct NodeOptions {
     std::size_t write_buffer_bytes = 64u << 20;
     std::size_t row_cache_bytes = 128u << 20;  ///< all partitions together
     std::size_t log_buffer_bytes = 32u << 20;
-    std::int64_t outcome_timeout_ms = 5'000;
+    std::int64_t outcome_timeout_ms = 15'000;
     ClockSource clock = read_system_clocks;
     http::Metrics* metrics = nullptr;  ///< outlives the node
 };

@@ -102,7 +102,7 @@ TEST_CASE("help and version") {
         CHECK(contains(ran.out, "--help"));
     }
     CHECK(run({"--version"}).out.starts_with("tidings "));
-    CHECK(contains(run({"serve", "--help"}).out, "http.outcome_timeout_ms = 5000"));
+    CHECK(contains(run({"serve", "--help"}).out, "http.outcome_timeout_ms = 15000"));
 }
 
 TEST_CASE("wrong usage is status 2") {
