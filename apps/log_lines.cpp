@@ -10,20 +10,6 @@ namespace tidings::apps {
 
 namespace {
 
-const char* name_of_status(OutcomeStatus status) {
-    switch (status) {
-        case OutcomeStatus::applied:
-            return "applied";
-        case OutcomeStatus::unchanged:
-            return "unchanged";
-        case OutcomeStatus::replayed:
-            return "replayed";
-        case OutcomeStatus::refused:
-            return "refused";
-    }
-    return "?";
-}
-
 std::string position_of(const WalkedCommit& commit) {
     return std::to_string(commit.envelope.partition.value) + ":" +
            std::to_string(commit.envelope.sequence.value);
@@ -57,7 +43,7 @@ void append_text_line(std::string& out, const WalkedCommit& commit, std::size_t 
     } else {
         out += "(malformed command)";
     }
-    out += std::string("  ") + name_of_status(outcome.status);
+    out += std::string("  ") + name_of(outcome.status);
     if (outcome.refusal) {
         out += std::string(" ") + name_of(outcome.refusal->code) + ": " + outcome.refusal->detail;
     }

@@ -162,6 +162,7 @@ enum class OutcomeStatus : std::uint8_t {
     replayed,   ///< same id, same content: the first answer again
     refused,
 };
+const char* name_of(OutcomeStatus status);
 
 struct Outcome {
     CommandId id;

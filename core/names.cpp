@@ -40,6 +40,11 @@ constexpr Names<PartnerStatus, 4> kStatuses{{{PartnerStatus::active, "active"},
                                              {PartnerStatus::archived, "archived"},
                                              {PartnerStatus::deleted, "deleted"}}};
 
+constexpr Names<OutcomeStatus, 4> kOutcomeStatuses{{{OutcomeStatus::applied, "applied"},
+                                                    {OutcomeStatus::unchanged, "unchanged"},
+                                                    {OutcomeStatus::replayed, "replayed"},
+                                                    {OutcomeStatus::refused, "refused"}}};
+
 constexpr Names<Metric, 6> kMetrics{{{Metric::clicks, "clicks"},
                                      {Metric::signups, "signups"},
                                      {Metric::sales, "sales"},
@@ -110,6 +115,7 @@ const char* name_of(Metric metric) { return name_in(kMetrics, metric); }
 const char* name_of(Comparison op) { return name_in(kComparisons, op); }
 const char* name_of(Engagement engagement) { return name_in(kEngagements, engagement); }
 const char* name_of(ErrorCode code) { return name_in(kErrorCodes, code); }
+const char* name_of(OutcomeStatus status) { return name_in(kOutcomeStatuses, status); }
 const char* name_of(const CommandBody& body) { return kCommandNames[body.index()]; }
 const char* name_of(const Event& event) { return kEventNames[event.index()]; }
 

@@ -267,20 +267,6 @@ void answer(JsonWriter& json, const Outcome& outcome) {
     json.close_object();
 }
 
-const char* status_name(OutcomeStatus status) {
-    switch (status) {
-        case OutcomeStatus::applied:
-            return "applied";
-        case OutcomeStatus::unchanged:
-            return "unchanged";
-        case OutcomeStatus::replayed:
-            return "replayed";
-        case OutcomeStatus::refused:
-            return "refused";
-    }
-    return "unknown";
-}
-
 template <class Record>
 void identity(JsonWriter& json, const Record& record) {
     hex(json, "id", record.id);
@@ -326,7 +312,7 @@ void append_outcome_json(std::string& out, const Outcome& outcome) {
     JsonWriter json(out);
     json.open_object();
     identity(json, outcome);
-    json.key("status").string(status_name(outcome.status));
+    json.key("status").string(name_of(outcome.status));
     json.key("first_event").number(outcome.first_event.value);
     answer(json, outcome);
     json.key("created").number(outcome.created).key("updated").number(outcome.updated);

@@ -236,13 +236,6 @@ Response json_response(unsigned status, std::string body) {
     return response;
 }
 
-Response no_content() {
-    Response response;
-    response.status = 204;
-    response.content_type.clear();
-    return response;
-}
-
 void add_position(Response& response, const Applied& applied) {
     response.headers.emplace_back("Tidings-Position",
                                   format_position(applied.partition, applied.sequence));

@@ -14,6 +14,7 @@
 
 #include "connectors/http/api.h"
 #include "connectors/http/message.h"
+#include "connectors/http/router.h"
 #include "events/json_input.h"
 #include "projections/broker.h"
 
@@ -148,7 +149,6 @@ CommandId command_id_of_key(const Claims& claims, const ProgramId& program, std:
 Error error_of(const Refusal& refusal);
 
 Response json_response(unsigned status, std::string body);
-Response no_content();
 /// Tidings-Position.
 void add_position(Response& response, const Applied& applied);
 
@@ -159,6 +159,8 @@ struct Written {
 };
 /// Errors: those of Broker::submit.
 Task<Result<Written>> write(Api& api, Command command);
+/// Answers 204 with the position, or the refusal.
+Task<Result<Response>> write_no_content(Api& api, Command command);
 
 /// Submits a send or a reply and answers: 201 with the document, the problem, or 202.
 Task<Response> write_tracked(Api& api, const Request& request, Command command);
@@ -176,6 +178,9 @@ using Write = Task<Result<Response>> (*)(Api&, Request&);
 /// A handler that honours Tidings-Min-Position first. `api` outlives it.
 Handler reading(Api& api, Read read);
 Handler writing(Api& api, Write write);
+/// A route to read something; its handler checks the parameters.
+Route get_route(Api& api, std::string pattern, std::string name, std::vector<std::string> query,
+                std::vector<Role> roles, Read read);
 
 inline const std::vector<Role> kPlatform = {Role::platform};
 inline const std::vector<Role> kOwner = {Role::owner};

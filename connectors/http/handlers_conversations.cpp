@@ -72,14 +72,9 @@ Task<Result<Response>> mark_replies_read(Api& api, Request& request) {
     if (!scope) co_return scope.error();
     if (auto parameters = check_parameters(request); !parameters) co_return parameters.error();
     const ConversationScope& where = scope->conversation;
-    auto written =
-        co_await write(api, make_command(request, scope->program.id(),
-                                         MarkRead{where.message, where.partner->ordinal}));
-    if (!written) co_return written.error();
-    if (written->refusal) co_return std::move(*written->refusal);
-    Response response = no_content();
-    add_position(response, written->applied);
-    co_return response;
+    Command command =
+        make_command(request, scope->program.id(), MarkRead{where.message, where.partner->ordinal});
+    co_return co_await write_no_content(api, std::move(command));
 }
 
 }  // namespace
@@ -87,19 +82,10 @@ Task<Result<Response>> mark_replies_read(Api& api, Request& request) {
 void add_conversation_routes(Router& router, Api& api) {
     const std::string messages = "/v1/programs/{p}/partners/{id}/messages";
     const std::string conversation = messages + "/{m}";
-    router.add({.method = "GET",
-                .pattern = messages,
-                .name = "list_partner_messages",
-                .query = {"limit", "cursor"},
-                .roles = kReaders,
-                .checks_parameters = true,
-                .handler = reading(api, list_partner_messages)});
-    router.add({.method = "GET",
-                .pattern = conversation,
-                .name = "get_conversation",
-                .roles = kConversationReaders,
-                .checks_parameters = true,
-                .handler = reading(api, get_conversation)});
+    router.add(get_route(api, messages, "list_partner_messages", {"limit", "cursor"}, kReaders,
+                         list_partner_messages));
+    router.add(get_route(api, conversation, "get_conversation", {}, kConversationReaders,
+                         get_conversation));
     router.add({.method = "POST",
                 .pattern = conversation + "/replies",
                 .name = "post_owner_reply",

@@ -213,17 +213,6 @@ Result<Response> list_opens(Api& api, const Request& request) {
 void add_message_routes(Router& router, Api& api) {
     const std::string messages = "/v1/programs/{p}/messages";
     const std::string message = messages + "/{m}";
-    const auto read = [&](std::string pattern, std::string name, std::vector<std::string> query,
-                          Read handler, std::vector<std::string> produces = {"application/json"}) {
-        router.add({.method = "GET",
-                    .pattern = std::move(pattern),
-                    .name = std::move(name),
-                    .produces = std::move(produces),
-                    .query = std::move(query),
-                    .roles = kReaders,
-                    .checks_parameters = true,
-                    .handler = reading(api, handler)});
-    };
     router.add({.method = "POST",
                 .pattern = "/v1/programs/{p}/audiences",
                 .name = "preview_audience",
@@ -239,11 +228,15 @@ void add_message_routes(Router& router, Api& api) {
                 .idempotency_header = true,
                 .checks_parameters = true,
                 .handler = writing(api, send_message)});
-    read(messages, "list_messages", {"limit", "cursor"}, list_messages);
-    read(message, "get_message", {}, get_message);
-    read(message + "/recipients", "list_recipients", {"state", "query", "limit", "cursor"},
-         list_recipients, {"application/json", std::string(kCsv)});
-    read(message + "/opens", "list_opens", {"interval"}, list_opens);
+    router.add(
+        get_route(api, messages, "list_messages", {"limit", "cursor"}, kReaders, list_messages));
+    router.add(get_route(api, message, "get_message", {}, kReaders, get_message));
+    Route recipients = get_route(api, message + "/recipients", "list_recipients",
+                                 {"state", "query", "limit", "cursor"}, kReaders, list_recipients);
+    recipients.produces.emplace_back(kCsv);
+    router.add(std::move(recipients));
+    router.add(
+        get_route(api, message + "/opens", "list_opens", {"interval"}, kReaders, list_opens));
 }
 
 }  // namespace tidings::http

@@ -116,19 +116,11 @@ Task<Result<Response>> post_partner_reply(Api& api, Request& request) {
 void add_portal_routes(Router& router, Api& api) {
     const std::string messages = "/v1/portal/messages";
     const std::string message = messages + "/{m}";
-    const auto read = [&](std::string pattern, std::string name, std::vector<std::string> query,
-                          Read handler) {
-        router.add({.method = "GET",
-                    .pattern = std::move(pattern),
-                    .name = std::move(name),
-                    .query = std::move(query),
-                    .roles = kPartner,
-                    .checks_parameters = true,
-                    .handler = reading(api, handler)});
-    };
-    read("/v1/portal/summary", "portal_summary", {}, portal_summary);
-    read(messages, "portal_messages", {"unread", "limit", "cursor"}, portal_messages);
-    read(message, "portal_message", {}, portal_message);
+    router.add(
+        get_route(api, "/v1/portal/summary", "portal_summary", {}, kPartner, portal_summary));
+    router.add(get_route(api, messages, "portal_messages", {"unread", "limit", "cursor"}, kPartner,
+                         portal_messages));
+    router.add(get_route(api, message, "portal_message", {}, kPartner, portal_message));
     router.add({.method = "POST",
                 .pattern = message + "/open",
                 .name = "open_message",

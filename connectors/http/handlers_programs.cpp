@@ -108,12 +108,8 @@ Task<Result<Response>> delete_partner(Api& api, Request& request) {
     UpsertPartners upsert;
     upsert.partners.push_back(std::move(patch));
     upsert.must_exist = true;
-    auto written = co_await write(api, make_command(request, scope->id(), std::move(upsert)));
-    if (!written) co_return written.error();
-    if (written->refusal) co_return std::move(*written->refusal);
-    Response response = no_content();
-    add_position(response, written->applied);
-    co_return response;
+    Command command = make_command(request, scope->id(), std::move(upsert));
+    co_return co_await write_no_content(api, std::move(command));
 }
 
 Result<Response> get_partner(Api& api, const Request& request) {
@@ -171,12 +167,8 @@ Task<Result<Response>> put_secret(Api& api, Request& request) {
     });
     if (!secret) co_return secret.error();
     SetWebhookSecret body{api.broker.seal(*secret, scope->id().value)};
-    auto written = co_await write(api, make_command(request, scope->id(), std::move(body)));
-    if (!written) co_return written.error();
-    if (written->refusal) co_return std::move(*written->refusal);
-    Response response = no_content();
-    add_position(response, written->applied);
-    co_return response;
+    Command command = make_command(request, scope->id(), std::move(body));
+    co_return co_await write_no_content(api, std::move(command));
 }
 
 }  // namespace
@@ -185,16 +177,6 @@ void add_program_routes(Router& router, Api& api) {
     const std::string program = "/v1/programs/{p}";
     const std::string partners = program + "/partners";
     const std::string partner = partners + "/{id}";
-    const auto read = [&](std::string pattern, std::string name, std::vector<std::string> query,
-                          Read handler) {
-        router.add({.method = "GET",
-                    .pattern = std::move(pattern),
-                    .name = std::move(name),
-                    .query = std::move(query),
-                    .roles = kReaders,
-                    .checks_parameters = true,
-                    .handler = reading(api, handler)});
-    };
     const auto put = [&](std::string pattern, std::string name, Write handler) {
         router.add({.method = "PUT",
                     .pattern = std::move(pattern),
@@ -221,16 +203,13 @@ void add_program_routes(Router& router, Api& api) {
                 .roles = kPlatform,
                 .checks_parameters = true,
                 .handler = writing(api, delete_partner)});
-    router.add({.method = "GET",
-                .pattern = program,
-                .name = "get_program",
-                .roles = kPlatform,
-                .checks_parameters = true,
-                .handler = reading(api, get_program)});
-    read(partners, "list_partners", {"query", "tag", "status", "limit", "cursor"}, list_partners);
-    read(partner, "get_partner", {}, get_partner);
-    read(program + "/tags", "list_tags", {"limit", "cursor"}, list_tags);
-    read(program + "/summary", "get_summary", {}, get_summary);
+    router.add(get_route(api, program, "get_program", {}, kPlatform, get_program));
+    router.add(get_route(api, partners, "list_partners",
+                         {"query", "tag", "status", "limit", "cursor"}, kReaders, list_partners));
+    router.add(get_route(api, partner, "get_partner", {}, kReaders, get_partner));
+    router.add(
+        get_route(api, program + "/tags", "list_tags", {"limit", "cursor"}, kReaders, list_tags));
+    router.add(get_route(api, program + "/summary", "get_summary", {}, kReaders, get_summary));
 }
 
 }  // namespace tidings::http

@@ -153,6 +153,17 @@ Task<Result<Written>> write(Api& api, Command command) {
     co_return written;
 }
 
+Task<Result<Response>> write_no_content(Api& api, Command command) {
+    auto written = co_await write(api, std::move(command));
+    if (!written) co_return written.error();
+    if (written->refusal) co_return std::move(*written->refusal);
+    Response response;
+    response.status = 204;
+    response.content_type.clear();
+    add_position(response, written->applied);
+    co_return response;
+}
+
 Response tracked_answer(const ReadModels& models, const ProgramId& program,
                         const TrackedOutcome& outcome) {
     if (outcome.refusal) return problem(error_of(*outcome.refusal));
@@ -214,6 +225,17 @@ Task<Response> write_tracked(Api& api, const Request& request, Command command) 
 
 Handler reading(Api& api, Read read) {
     return [&api, read](Request& request) { return run_read(api, read, request); };
+}
+
+Route get_route(Api& api, std::string pattern, std::string name, std::vector<std::string> query,
+                std::vector<Role> roles, Read read) {
+    return {.method = "GET",
+            .pattern = std::move(pattern),
+            .name = std::move(name),
+            .query = std::move(query),
+            .roles = std::move(roles),
+            .checks_parameters = true,
+            .handler = reading(api, read)};
 }
 
 Handler writing(Api& api, Write write) {
