@@ -65,63 +65,84 @@ std::string search_text(const PartnerState& partner) {
     return fold_text(text);
 }
 
-void GramWriter::collect(std::string_view text, std::vector<std::uint32_t>& grams) const {
-    grams.clear();
+namespace {
+
+/// Calls `visit` with each gram, as often as it occurs.
+template <class F>
+void for_each_gram(std::string_view text, F visit) {
     std::size_t start = 0;
     while (start < text.size()) {
         const std::size_t end = std::min(text.find(kSeparator, start), text.size());
         const std::string_view part = text.substr(start, end - start);
         for (std::size_t i = 0; i < part.size(); ++i)
             for (std::size_t size = 1; size <= 3 && i + size <= part.size(); ++size)
-                grams.push_back(pack(part.substr(i, size)));
+                visit(pack(part.substr(i, size)));
         start = end + 1;
     }
+}
+
+void collect(std::string_view text, std::vector<std::uint32_t>& grams) {
+    grams.clear();
+    for_each_gram(text, [&](std::uint32_t gram) { grams.push_back(gram); });
     std::sort(grams.begin(), grams.end());
     grams.erase(std::unique(grams.begin(), grams.end()), grams.end());
 }
 
+/// Calls `visit` with each of `these` that is not among `those`; both are sorted.
+template <class F>
+void for_each_only_in(const std::vector<std::uint32_t>& these,
+                      const std::vector<std::uint32_t>& those, F visit) {
+    auto other = those.begin();
+    for (const std::uint32_t gram : these) {
+        while (other != those.end() && *other < gram) ++other;
+        if (other == those.end() || *other != gram) visit(gram);
+    }
+}
+
+}  // namespace
+
+void GramWriter::add(Postings& postings, std::uint32_t gram, PartnerOrdinal ordinal) {
+    const std::uint32_t chunk = ordinal.value / limits::kSetChunk;
+    const auto index = static_cast<std::uint16_t>(ordinal.value % limits::kSetChunk);
+    std::vector<std::uint16_t>& indexes = postings[static_cast<std::uint64_t>(gram) << 32 | chunk];
+    if (indexes.empty() || indexes.back() != index) indexes.push_back(index);
+}
+
 void GramWriter::change(PartnerOrdinal ordinal, std::string_view before, std::string_view after) {
     if (before == after) return;
-    collect(before, scratch_before_);
-    collect(after, scratch_after_);
-    const auto only_in = [&](const auto& these, const auto& those,
-                             std::vector<std::uint64_t>& out) {
-        auto other = those.begin();
-        for (const std::uint32_t gram : these) {
-            while (other != those.end() && *other < gram) ++other;
-            if (other != those.end() && *other == gram) continue;
-            out.push_back(static_cast<std::uint64_t>(gram) << 32 | ordinal.value);
-        }
-    };
-    only_in(scratch_before_, scratch_after_, removed_);
-    only_in(scratch_after_, scratch_before_, added_);
+    if (before.empty()) {  // new, as in imports: nothing to compare with
+        for_each_gram(after, [&](std::uint32_t gram) { add(added_, gram, ordinal); });
+        return;
+    }
+    collect(before, grams_before_);
+    collect(after, grams_after_);
+    for_each_only_in(grams_before_, grams_after_,
+                     [&](std::uint32_t gram) { add(removed_, gram, ordinal); });
+    for_each_only_in(grams_after_, grams_before_,
+                     [&](std::uint32_t gram) { add(added_, gram, ordinal); });
+}
+
+template <class Encode>
+void GramWriter::write(Postings& postings, Encode encode) {
+    std::string operations;
+    for (auto& [where, indexes] : postings) {
+        std::sort(indexes.begin(), indexes.end());
+        operations.clear();
+        encode(operations, indexes);
+        run_.change<SetChunk>(gram_set(program_, unpack(static_cast<std::uint32_t>(where >> 32)))
+                                  .u32(static_cast<std::uint32_t>(where)),
+                              operations);
+    }
+    postings.clear();
 }
 
 void GramWriter::write() {
-    const auto write_postings = [&](std::vector<std::uint64_t>& postings, bool add) {
-        std::sort(postings.begin(), postings.end());
-        std::string operations;
-        std::vector<std::uint16_t> indexes;
-        for (std::size_t i = 0; i < postings.size();) {
-            const std::uint64_t group = postings[i] >> 16;  // gram and chunk
-            indexes.clear();
-            for (; i < postings.size() && postings[i] >> 16 == group; ++i)
-                indexes.push_back(static_cast<std::uint16_t>(postings[i]));
-            operations.clear();
-            if (add) {
-                set_add_each(operations, indexes.data(), indexes.size());
-            } else {
-                for (const std::uint16_t index : indexes) set_remove(operations, index);
-            }
-            const auto gram = static_cast<std::uint32_t>(group >> 16);
-            run_.change<SetChunk>(
-                gram_set(program_, unpack(gram)).u32(static_cast<std::uint32_t>(group & 0xffff)),
-                operations);
-        }
-        postings.clear();
-    };
-    write_postings(removed_, false);
-    write_postings(added_, true);
+    write(removed_, [](std::string& operations, const std::vector<std::uint16_t>& indexes) {
+        for (const std::uint16_t index : indexes) set_remove(operations, index);
+    });
+    write(added_, [](std::string& operations, const std::vector<std::uint16_t>& indexes) {
+        set_add_each(operations, indexes.data(), indexes.size());
+    });
 }
 
 Search::Search(std::string_view query) : folded_(fold_text(query)) {

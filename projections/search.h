@@ -3,6 +3,7 @@
 // verified on the rows.
 #pragma once
 
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,12 +27,16 @@ public:
     void write();
 
 private:
-    void collect(std::string_view text, std::vector<std::uint32_t>& grams) const;
+    /// Gram and chunk to indexes in the chunk. Its order is nobody's concern: a run is sorted.
+    using Postings = boost::unordered_flat_map<std::uint64_t, std::vector<std::uint16_t>>;
+    static void add(Postings& postings, std::uint32_t gram, PartnerOrdinal ordinal);
+    template <class Encode>
+    void write(Postings& postings, Encode encode);
+
     Run& run_;
     std::uint32_t program_;
-    std::vector<std::uint64_t> added_;  ///< gram << 32 | ordinal
-    std::vector<std::uint64_t> removed_;
-    std::vector<std::uint32_t> scratch_before_, scratch_after_;
+    Postings added_, removed_;
+    std::vector<std::uint32_t> grams_before_, grams_after_;
 };
 
 /// A search, ready to be asked chunk by chunk.
