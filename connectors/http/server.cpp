@@ -6,6 +6,7 @@
 
 #include "connectors/http/metrics.h"
 #include "connectors/http/worker.h"
+#include "connectors/thread_name.h"
 
 namespace tidings::http {
 
@@ -96,7 +97,10 @@ Result<std::uint16_t> Server::start() {
         state.workers.push_back(std::move(worker));
     }
     for (const auto& worker : state.workers) {
-        state.threads.emplace_back([&worker = *worker] { worker.run(); });
+        state.threads.emplace_back([&worker = *worker, number = state.threads.size()] {
+            name_thread("io " + std::to_string(number));
+            worker.run();
+        });
     }
     return endpoint.port();
 }
