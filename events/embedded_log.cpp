@@ -119,6 +119,7 @@ void EmbeddedLog::append_commit(std::string record) {
         failure_ = written.error();
     } else {
         failure_.reset();
+        last_ = std::move(record);
     }
 }
 
@@ -189,6 +190,11 @@ void EmbeddedLog::answered(CommandPosition next) {
 Result<void> EmbeddedLog::read_commits(LogPosition from, std::size_t max_bytes,
                                        std::vector<CommitRecord>& out) {
     if (from == tip_.next_record) return {};
+    if (from.value + 1 == tip_.next_record.value && !last_.empty()) {
+        out.push_back({from, std::move(last_)});
+        last_.clear();
+        return {};
+    }
     if (auto opened = ensure_open(); !opened) return opened;
     return tables_->read_commits(from, max_bytes, out);
 }

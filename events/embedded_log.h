@@ -82,6 +82,7 @@ private:
         tables_;           ///< null after a failed reopen; whoever needs it tries again
     bool broken_ = false;  ///< a write failed: the database is to be opened again before the next
     Tip tip_;              ///< of what is durable
+    std::string last_;     ///< the bytes just synced, until they are read back
     std::optional<Error> failure_;  ///< of the last append
 
     std::mutex mutex_;  ///< guards what follows
