@@ -5,6 +5,7 @@
 #include <future>
 
 #include "apps/data_directory.h"
+#include "connectors/thread_name.h"
 #include "core/limits.h"
 #include "events/codec.h"
 
@@ -42,12 +43,13 @@ Result<std::unique_ptr<Node>> Node::open(const NodeOptions& options) {
     if (!logs) return logs.error();
     const auto resources =
         make_store_resources(options.block_cache_bytes, options.write_buffer_bytes);
+    const auto row_memory = make_row_memory(options.row_cache_bytes);
     std::vector<std::future<Result<std::unique_ptr<Models>>>> opening;
     for (const auto& log : *logs) {
         ModelsOptions models;
         models.directory = models_directory(options.data, log->genesis().partition);
         models.resources = resources;
-        models.row_cache_bytes = options.row_cache_bytes / logs->size();
+        models.row_memory = row_memory;
         opening.push_back(std::async(std::launch::async, Models::open, models));
     }
     for (std::size_t i = 0; i < opening.size(); ++i) {
@@ -63,7 +65,10 @@ Result<std::unique_ptr<Node>> Node::open(const NodeOptions& options) {
 Node::~Node() { stop(std::chrono::milliseconds(0)); }
 
 Result<void> Node::start() {
-    timer_ = std::thread([this] { run_timer(); });
+    timer_ = std::thread([this] {
+        name_thread("timer");
+        run_timer();
+    });
     for (const auto& host : hosts_) host->start();
     for (const auto& host : hosts_) {
         const Result<void> started = host->wait_started();

@@ -6,6 +6,7 @@
 #include <exception>
 
 #include "apps/progress.h"
+#include "connectors/thread_name.h"
 
 namespace tidings::apps {
 
@@ -50,7 +51,10 @@ PartitionHost::~PartitionHost() {
 
 void PartitionHost::start() {
     accepting_ = true;
-    thread_ = std::thread([this] { run(); });
+    thread_ = std::thread([this] {
+        name_thread("partition " + std::to_string(partition_.value));
+        run();
+    });
 }
 
 Result<void> PartitionHost::wait_started() {
@@ -228,6 +232,7 @@ bool PartitionHost::turn() {
     }
     run_started_.reset();
     if (!stopping_) {
+        models_->tidy();
         pause(kIdleSleep);
         return true;
     }

@@ -79,7 +79,7 @@ std::unique_ptr<Models> open_models(const MixedProgram& mixed, const std::filesy
     options.directory = apps::models_directory(data, route({kProgram}, partitions));
     options.resources =
         make_store_resources(defaults.block_cache_bytes, defaults.write_buffer_bytes);
-    options.row_cache_bytes = defaults.row_cache_bytes / partitions;
+    options.row_memory = make_row_memory(defaults.row_cache_bytes);
     options.read_only = true;
     auto models = value_of(Models::open(options), "read models");
     check_equal(models->summary({kProgram}).messages, mixed.messages().size(), "messages");

@@ -35,7 +35,7 @@ EmbeddedProgram::EmbeddedProgram(const std::filesystem::path& data, std::uint64_
     ModelsOptions models;
     models.directory = apps::models_directory(data, partition_);
     models.resources = make_store_resources(options.block_cache_bytes, options.write_buffer_bytes);
-    models.row_cache_bytes = options.row_cache_bytes / logs_.size();
+    models.row_memory = make_row_memory(options.row_cache_bytes);
     models_ = value_of(Models::open(models), "read models");
     CommitObserver& observer = *this;
     loop_ = std::make_unique<PartitionLoop>(*log_, codec_, *models_, observer, true);

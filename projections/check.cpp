@@ -151,9 +151,10 @@ private:
 
 std::vector<std::string> StoreModels::check() const {
     const ReadLock lock(mutex_);
+    const CommittedRows rows(*store_, cache_);
     std::vector<std::string> wrong;
     try {
-        for (const auto& [id, number] : programs()) Checker(committed_, number, wrong).run();
+        for (const auto& [id, number] : programs()) Checker(rows, number, wrong).run();
     } catch (const StorageFailure& failure) {
         wrong.push_back(std::string("a row cannot be read: ") + failure.what());
     }

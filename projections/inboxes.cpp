@@ -89,8 +89,9 @@ struct Totals {
 
 Totals totals(const RowSource& rows, std::uint32_t program, const ProgramRow& row,
               PartnerOrdinal partner) {
-    const auto profile = rows.find<PartnerRow>(partner_key(program, partner));
-    if (!profile) return {};
+    const RowScope scope(rows);
+    const auto profile = rows.peek<PartnerRow>(partner_key(program, partner));
+    if (profile == nullptr) return {};
     Totals out;
     out.small = counter(rows, program, Counter::small, partner);
     out.timeline = profile->broadcasts(row) + counter(rows, program, Counter::wide, partner);
@@ -169,9 +170,11 @@ private:
 InboxRow make_row(const RowSource& rows, std::uint32_t program, const ProgramRow& row,
                   PartnerOrdinal partner, EventNumber message, bool times) {
     InboxRow out;
-    const auto card = messages::card(rows, program, message);
-    const auto stats = messages::stats(rows, program, message);
-    if (!card || !stats) throw StorageFailure("an inbox names a message that is not there");
+    const RowScope scope(rows);
+    auto card = messages::card(rows, program, message);
+    const auto stats = rows.peek<StatsRow>(of_message(Table::message_stats, program, message));
+    if (!card || stats == nullptr)
+        throw StorageFailure("an inbox names a message that is not there");
     const bool opened = stats->opens > 0 && opens::contains(rows, program, message, partner);
     out.unread = !opened;
     out.can_reply = card->replies_enabled && has_messaging(row.plan);
@@ -185,21 +188,21 @@ InboxRow make_row(const RowSource& rows, std::uint32_t program, const ProgramRow
         }
     }
     if (times && opened) out.opened_at = opens::time(rows, program, *card, partner);
-    out.card = card;
+    out.card = std::move(card);
     return out;
 }
 
 }  // namespace
 
 InboxSummary summary(const RowSource& rows, std::uint32_t program, PartnerOrdinal partner) {
-    const auto row = rows.find<ProgramRow>(program_key(program));
+    const auto row = rows.peek<ProgramRow>(program_key(program));
     const Totals counts = totals(rows, program, *row, partner);
     return {counts.unread(), counts.total()};
 }
 
 Result<Page<InboxRow>> list(const RowSource& rows, std::uint32_t program, PartnerOrdinal partner,
                             bool unread_only, bool times, const PageRequest& request) {
-    const auto row = rows.find<ProgramRow>(program_key(program));
+    const auto row = rows.peek<ProgramRow>(program_key(program));
     const Totals counts = totals(rows, program, *row, partner);
     std::uint64_t small = counts.small, wide = row->wide, left = counts.timeline;
     std::string name = std::to_string(program) + '/' + std::to_string(partner.value) +

@@ -11,7 +11,7 @@ constexpr char kListCursor = 'm';
 }
 
 void fold(Fold& fold, EventNumber number, const MessageSent& event) {
-    MessageRow& card = fold.run.edit<MessageRow>(of_message(Table::message, fold.number, number));
+    MessageRow card;
     card.number = number;
     card.id = message_id(fold.program.id, number);
     card.subject = event.subject;
@@ -23,14 +23,16 @@ void fold(Fold& fold, EventNumber number, const MessageSent& event) {
     card.digest = event.digest;
     card.recipients = event.recipients.cardinality();
     card.derive();
-    MessageTextRow& text =
-        fold.run.edit<MessageTextRow>(of_message(Table::message_text, fold.number, number));
-    text.body = event.body;
-    text.audience = event.audience;
-    fold.run.edit<RecipientsRow>(of_message(Table::recipients, fold.number, number)).set =
-        event.recipients;
-    fold.run.edit<StatsRow>(of_message(Table::message_stats, fold.number, number)).recipients =
-        card.recipients;
+    StatsRow stats;
+    stats.recipients = card.recipients;
+    // New rows, all of them: there is nothing to read first.
+    const auto put = [&](Table table, auto row) {
+        fold.run.put(of_message(table, fold.number, number), std::move(row));
+    };
+    put(Table::message, std::move(card));
+    put(Table::message_text, MessageTextRow{event.body, event.audience});
+    put(Table::recipients, RecipientsRow{event.recipients});
+    put(Table::message_stats, std::move(stats));
     inboxes::deliver(fold, number, event);
     ++fold.program.messages;
 }
@@ -54,8 +56,9 @@ std::shared_ptr<const Bitmap> recipients(const RowSource& rows, std::uint32_t pr
 
 bool is_recipient(const RowSource& rows, std::uint32_t program, EventNumber message,
                   PartnerOrdinal partner) {
-    const auto set = recipients(rows, program, message);
-    return set && set->contains(partner.value);
+    const RowScope scope(rows);
+    const auto row = rows.peek<RecipientsRow>(of_message(Table::recipients, program, message));
+    return row != nullptr && row->set.contains(partner.value);
 }
 
 std::optional<MessageView> view(const RowSource& rows, std::uint32_t program, EventNumber message) {

@@ -19,10 +19,14 @@ struct StoreResources;
 std::shared_ptr<StoreResources> make_store_resources(std::size_t cache_bytes,
                                                      std::size_t write_buffer_bytes);
 
+/// Decoded rows kept in memory, of all partitions together.
+class RowMemory;
+std::shared_ptr<RowMemory> make_row_memory(std::size_t bytes);
+
 struct ModelsOptions {
     std::filesystem::path directory;            ///< created if missing
     std::shared_ptr<StoreResources> resources;  ///< null: small private ones
-    std::size_t row_cache_bytes = 64 << 20;     ///< decoded rows kept in memory
+    std::shared_ptr<RowMemory> row_memory;      ///< null: 64 MiB of its own
     bool read_only = false;
     /// Published work that a kill may leave to be replayed: written out once this many bytes of
     /// rows are pending.
@@ -34,7 +38,7 @@ struct ModelDigest {
     Hash256 digest;
 };
 
-/// Threads: Projection's calls and flush() on one thread; ReadModels' and digest() on any.
+/// Threads: Projection's calls, tidy() and flush() on one thread; ReadModels' and digest() on any.
 class Models : public Projection, public ReadModels {
 public:
     /// Errors: io, corruption, newer_format (written by a newer version), log_mismatch (another
@@ -42,6 +46,9 @@ public:
     static Result<std::unique_ptr<Models>> open(const ModelsOptions& options);
 
     Tip tip() const override = 0;
+    /// Makes room for what readers want to keep in memory, if it is short. For idle times:
+    /// publishing does the same.
+    virtual void tidy() = 0;
     /// Makes everything published durable. Called by close as well.
     virtual Result<void> flush() = 0;
     /// Logical values only, so that equal logs give equal digests however they were cut into

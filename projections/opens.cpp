@@ -74,7 +74,8 @@ bool contains(const RowSource& rows, std::uint32_t program, EventNumber message,
 
 std::optional<Timestamp> time(const RowSource& rows, std::uint32_t program, const MessageCard& card,
                               PartnerOrdinal partner) {
-    const auto chunk = rows.find<ColumnChunk>(of_message(Table::open_times, program, card.number)
+    const RowScope scope(rows);
+    const auto chunk = rows.peek<ColumnChunk>(of_message(Table::open_times, program, card.number)
                                                   .u32(partner.value / limits::kTimesChunk));
     const std::int64_t stored = chunk->get(partner.value % limits::kTimesChunk);
     if (stored == 0) return std::nullopt;

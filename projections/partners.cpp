@@ -136,8 +136,9 @@ std::shared_ptr<const PartnerRow> find(const RowSource& rows, std::uint32_t prog
 
 std::shared_ptr<const PartnerRow> find(const RowSource& rows, std::uint32_t program,
                                        const PartnerId& id) {
-    const auto ordinal = rows.find<NumberRow>(Key(Table::partner_id, program).text(id.value));
-    if (!ordinal) return nullptr;
+    const RowScope scope(rows);
+    const auto ordinal = rows.peek<NumberRow>(Key(Table::partner_id, program).text(id.value));
+    if (ordinal == nullptr) return nullptr;
     return find(rows, program, PartnerOrdinal{static_cast<std::uint32_t>(ordinal->value)});
 }
 

@@ -102,6 +102,7 @@ public:
     Result<void> write(StoreBatch& batch) override {
         rocksdb::WriteOptions options;
         options.disableWAL = true;
+        options.memtable_insert_hint_per_batch = true;  // batches come in key order
         rocksdb::Status status = db_->Write(options, &static_cast<RocksBatch&>(batch).batch);
         if (!status.ok() && db_->Resume().ok())  // a full disk that has room again
             status = db_->Write(options, &static_cast<RocksBatch&>(batch).batch);

@@ -10,6 +10,8 @@ namespace tidings {
 class RowFacts final : public Facts {
 public:
     explicit RowFacts(const RowSource& rows) : rows_(rows) {}
+    /// To be called when a run is dropped: programs that it made are gone.
+    void forget() { last_.reset(); }
 
     std::optional<ProgramFacts> program(const ProgramId&) const override;
     std::shared_ptr<const PartnerState> partner(const ProgramId&, const PartnerId&) const override;
@@ -35,12 +37,13 @@ public:
     Bitmap replied(const ProgramId&, EventNumber) const override;
 
 private:
-    struct Program {
-        std::uint32_t number;
-        std::shared_ptr<const ProgramRow> row;
-    };
-    Program need(const ProgramId&) const;
+    std::optional<std::uint32_t> find(const ProgramId&) const;
+    // Throw if there is no such program.
+    std::uint32_t number_of(const ProgramId&) const;
+    const ProgramRow& row_of(const ProgramId&) const;
     const RowSource& rows_;
+    /// The program asked about last: all facts of a command, and of most runs, are about the same.
+    mutable std::optional<std::pair<ProgramId, std::uint32_t>> last_;
 };
 
 }  // namespace tidings

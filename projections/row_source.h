@@ -1,14 +1,13 @@
 // Decoded rows: from the committed cache and store, or from a run in progress on top of them.
 #pragma once
 
-#include <array>
-#include <list>
+#include <forward_list>
 #include <memory>
-#include <mutex>
 #include <unordered_map>
 
 #include "core/projection.h"
 #include "projections/chunks.h"
+#include "projections/row_cache.h"
 #include "projections/rows.h"
 #include "projections/store.h"
 
@@ -81,57 +80,67 @@ const RowKind& row_kind() {
     return kind;
 }
 
+using RowPtr = RowCache::Row;
+
 class RowSource {
 public:
     virtual ~RowSource() = default;
     /// Null if there is no such row; a chunk row is never null: one that is not stored is empty.
+    /// Valid and unchanged for as long as it is held.
     template <class Row>
     std::shared_ptr<const Row> find(const Key& key) const {
-        return std::static_pointer_cast<const Row>(load(key, row_kind<Row>()));
+        RowPtr loaded;
+        const RowPtr* row = load(key, row_kind<Row>(), loaded);
+        if (row == nullptr) return nullptr;
+        return std::static_pointer_cast<const Row>(row == &loaded ? std::move(loaded) : *row);
+    }
+    /// The same for hot paths: counts no reference. Valid until the RowScope around it ends (there
+    /// need not be one), the row is changed in the run, or anything is published or dropped; for
+    /// readers while they hold the models' lock.
+    template <class Row>
+    const Row* peek(const Key& key) const {
+        RowPtr loaded;
+        const RowPtr* row = load(key, row_kind<Row>(), loaded);
+        if (row == nullptr) return nullptr;
+        if (row == &loaded) row = &kept_.emplace_front(std::move(loaded));
+        return static_cast<const Row*>(row->get());
     }
 
     /// The program's number; nothing if it is unknown.
     std::optional<std::uint32_t> number_of(const ProgramId& program) const;
 
 protected:
-    virtual std::shared_ptr<const void> load(const Key& key, const RowKind& kind) const = 0;
-};
-
-/// Least recently used rows in bounded memory. Thread-safe.
-class RowCache {
-public:
-    explicit RowCache(std::size_t bytes) : bytes_per_shard_(bytes / kShards) {}
-    std::shared_ptr<const void> find(const Key& key);
-    void insert(const Key& key, std::shared_ptr<const void> row, std::size_t memory);
-    void erase(const Key& key);
-    void clear();
+    /// Null if there is no such row; `loaded`, with the row in it, if nothing else holds it.
+    virtual const RowPtr* load(const Key& key, const RowKind& kind, RowPtr& loaded) const = 0;
+    void release() { kept_.clear(); }
 
 private:
-    static constexpr std::size_t kShards = 16;
-    struct Entry {
-        const Key* key;
-        std::shared_ptr<const void> row;
-        std::size_t memory;
-    };
-    struct Shard {
-        std::mutex mutex;
-        std::list<Entry> entries;  ///< most recently used first
-        std::unordered_map<Key, std::list<Entry>::iterator> index;
-        std::size_t bytes = 0;
-    };
-    Shard& shard_of(const Key& key) { return shards_[std::hash<Key>{}(key) >> 60]; }
-    static void remove(Shard& shard, std::list<Entry>::iterator entry);
-
-    std::size_t bytes_per_shard_;
-    std::array<Shard, kShards> shards_;
+    friend class RowScope;
+    mutable std::forward_list<RowPtr> kept_;  ///< peeked at, and the cache had no room
 };
 
-/// The rows of the last published commit. Thread-safe while nothing publishes (Models' lock).
+/// Lets go of the rows that were peeked at within it. For loops.
+class RowScope {
+public:
+    explicit RowScope(const RowSource& rows) : rows_(rows), mark_(rows.kept_.begin()) {}
+    ~RowScope() {
+        while (rows_.kept_.begin() != mark_) rows_.kept_.pop_front();
+    }
+    RowScope(const RowScope&) = delete;
+    RowScope& operator=(const RowScope&) = delete;
+
+private:
+    const RowSource& rows_;
+    const std::forward_list<RowPtr>::iterator mark_;
+};
+
+/// The rows of the last published commit, for one reader. Nothing may be published while it is used
+/// (Models' lock).
 class CommittedRows final : public RowSource {
 public:
     CommittedRows(const Store& store, RowCache& cache) : store_(store), cache_(cache) {}
     const Store& store() const { return store_; }
-    std::shared_ptr<const void> load(const Key& key, const RowKind& kind) const override;
+    const RowPtr* load(const Key& key, const RowKind& kind, RowPtr& loaded) const override;
 
 private:
     const Store& store_;
@@ -166,26 +175,28 @@ public:
         change_row(key, row_kind<Row>(), operations, decode);
     }
 
-    bool empty() const { return pending_.empty(); }
+    std::size_t size() const { return pending_.size(); }
     /// Everything pending, in key order.
     void write_to(StoreBatch& batch) const;
     /// After the batch was written: the changed rows become the cached ones. Leaves the run empty.
     void move_to_cache();
-    void drop() { pending_.clear(); }
+    void drop();
 
 private:
     enum class Change { put, merge, erase };
     struct Pending {
         const RowKind* kind = nullptr;
-        std::shared_ptr<void> row;  ///< null: not decoded (merge), or erased
+        RowPtr row;  ///< null: not decoded (merge), or erased
         std::string operand;
         Change change = Change::put;
     };
-    std::shared_ptr<const void> load(const Key& key, const RowKind& kind) const override;
+    const RowPtr* load(const Key& key, const RowKind& kind, RowPtr& loaded) const override;
+    /// A copy, to be changed; null if there is none.
+    RowPtr clone_committed(const Key& key, const RowKind& kind) const;
     void* edit_row(const Key& key, const RowKind& kind);
     void change_row(const Key& key, const RowKind& kind, std::string_view operations,
                     Decode decode);
-    void put_row(const Key& key, const RowKind& kind, std::shared_ptr<void> row);
+    void put_row(const Key& key, const RowKind& kind, RowPtr row);
 
     const CommittedRows& committed_;
     RowCache& cache_;

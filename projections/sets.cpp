@@ -17,7 +17,8 @@ Bitmap read_set(const RowSource& rows, const Key& prefix, std::uint32_t ordinals
 }
 
 bool set_contains(const RowSource& rows, Key prefix, PartnerOrdinal ordinal) {
-    return read_set_chunk(rows, std::move(prefix), ordinal.value / limits::kSetChunk)
+    const RowScope scope(rows);
+    return rows.peek<SetChunk>(prefix.u32(ordinal.value / limits::kSetChunk))
         ->bits.contains(ordinal.value);
 }
 
@@ -81,7 +82,8 @@ void add_to_set(Run& run, const Key& prefix, const Bitmap& members) {
 }
 
 std::int64_t read_column(const RowSource& rows, Key prefix, PartnerOrdinal ordinal) {
-    const auto chunk = rows.find<ColumnChunk>(prefix.u32(ordinal.value / limits::kColumnChunk));
+    const RowScope scope(rows);
+    const auto chunk = rows.peek<ColumnChunk>(prefix.u32(ordinal.value / limits::kColumnChunk));
     return chunk->get(ordinal.value % limits::kColumnChunk);
 }
 

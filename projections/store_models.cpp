@@ -15,6 +15,8 @@ namespace {
 constexpr std::uint64_t kLayoutVersion =
     1;  ///< of keys and rows; another one means: rebuild from the log
 constexpr std::uint64_t kLedgerInterval = 256;  ///< commits between entries
+constexpr std::size_t kDefaultRowMemory = 64 << 20;
+constexpr std::size_t kEvictionSlice = 2'000;  ///< rows looked at while readers wait: some 0.1 ms
 
 Key meta(std::string_view name) { return Key(Table::meta).text(name); }
 Key ledger_key(std::uint64_t sequence) { return Key(Table::meta).text("ledger").u64(sequence); }
@@ -23,7 +25,7 @@ Key ledger_key(std::uint64_t sequence) { return Key(Table::meta).text("ledger").
 
 StoreModels::StoreModels(std::unique_ptr<Store> store, const ModelsOptions& options, const Tip& tip)
     : store_(std::move(store)),
-      cache_(options.row_cache_bytes),
+      cache_(options.row_memory ? options.row_memory : make_row_memory(kDefaultRowMemory)),
       committed_(*store_, cache_),
       run_(committed_, cache_),
       facts_(run_),
@@ -110,9 +112,11 @@ Result<void> StoreModels::publish(const Tip& tip) {
     batch->put(meta("tip").view(), position);
     if (tip.sequence.value % kLedgerInterval == 0)
         batch->put(ledger_key(tip.sequence.value).view(), position);
+    std::vector<RowPtr> evicted;  // destroyed after the lock
     {
         const std::lock_guard lock(mutex_);
         if (Result<void> written = store_->write(*batch); !written) return written;
+        evicted = cache_.evict(std::max(kEvictionSlice, 2 * run_.size()));
         run_.move_to_cache();
         tip_ = tip;
     }
@@ -122,15 +126,22 @@ Result<void> StoreModels::publish(const Tip& tip) {
     return store_->flush(false);
 }
 
+void StoreModels::drop() {
+    run_.drop();
+    facts_.forget();
+}
+
+void StoreModels::tidy() {
+    while (cache_.crowded()) {
+        std::vector<RowPtr> evicted;
+        const std::lock_guard lock(mutex_);
+        evicted = cache_.evict(kEvictionSlice);
+    }
+}
+
 Result<void> StoreModels::flush() {
     unflushed_bytes_ = 0;
     return store_->flush(true);
-}
-
-std::optional<StoreModels::Program> StoreModels::find(const ProgramId& id) const {
-    const auto number = committed_.number_of(id);
-    if (!number) return std::nullopt;
-    return Program{*number, committed_.find<ProgramRow>(program_key(*number))};
 }
 
 std::vector<std::pair<ProgramId, std::uint32_t>> StoreModels::programs() const {
@@ -143,6 +154,10 @@ std::vector<std::pair<ProgramId, std::uint32_t>> StoreModels::programs() const {
                      return true;
                  });
     return out;
+}
+
+std::shared_ptr<RowMemory> make_row_memory(std::size_t bytes) {
+    return std::make_shared<RowMemory>(bytes);
 }
 
 Result<std::unique_ptr<Models>> Models::open(const ModelsOptions& options) {

@@ -21,9 +21,10 @@ public:
     const Facts& facts() const override { return facts_; }
     void fold(const Outcome& outcome) override;
     Result<void> publish(const Tip& tip) override;
-    void drop() override { run_.drop(); }
+    void drop() override;
 
     // Models
+    void tidy() override;
     Result<void> flush() override;
     std::vector<ModelDigest> digests() const override;
     std::vector<std::pair<ProgramId, Hash256>> program_digests() const override;
@@ -59,11 +60,7 @@ public:
 
 private:
     using ReadLock = std::shared_lock<WriterFirstMutex>;
-    struct Program {
-        std::uint32_t number;
-        std::shared_ptr<const ProgramRow> row;
-    };
-    std::optional<Program> find(const ProgramId&) const;
+    class Reading;
     /// Every program, by id.
     std::vector<std::pair<ProgramId, std::uint32_t>> programs() const;
     void fold_event(Fold& fold, EventNumber number, const Event& event);
@@ -71,13 +68,37 @@ private:
     mutable WriterFirstMutex mutex_;  ///< readers share it; publish makes a commit visible under it
     std::unique_ptr<Store> store_;
     mutable RowCache cache_;
-    CommittedRows committed_;
+    CommittedRows committed_;  ///< of the publishing thread, under its run
     Run run_;
     RowFacts facts_;
     Tip tip_;
     std::size_t flush_bytes_;
     std::size_t unflushed_bytes_ = 0;
     bool read_only_;
+};
+
+/// One reader's view: the lock, and the program that it asks about.
+class StoreModels::Reading {
+public:
+    Reading(const StoreModels& models, const ProgramId& id)
+        : lock_(models.mutex_),
+          rows(*models.store_, models.cache_),
+          number_(rows.number_of(id)),
+          program_(number_ ? rows.peek<ProgramRow>(program_key(*number_)) : nullptr) {}
+
+    bool found() const { return program_ != nullptr; }
+    std::uint32_t number() const { return *number_; }
+    const ProgramRow& program() const { return *program_; }
+
+private:
+    ReadLock lock_;
+
+public:
+    const CommittedRows rows;
+
+private:
+    std::optional<std::uint32_t> number_;
+    const ProgramRow* program_;
 };
 
 }  // namespace tidings

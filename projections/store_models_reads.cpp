@@ -17,54 +17,47 @@ constexpr char kPreviewCursor = 'a';
 }
 
 std::optional<ProgramView> StoreModels::program(const ProgramId& id) const {
-    const ReadLock lock(mutex_);
-    const auto in = find(id);
-    if (!in) return std::nullopt;
-    return ProgramView{in->row->id, in->row->name, in->row->plan};
+    const Reading in(*this, id);
+    if (!in.found()) return std::nullopt;
+    return ProgramView{in.program().id, in.program().name, in.program().plan};
 }
 
 std::optional<std::string> StoreModels::webhook_secret(const ProgramId& id) const {
-    const ReadLock lock(mutex_);
-    const auto in = find(id);
-    if (!in || in->row->secret.empty()) return std::nullopt;
-    return in->row->secret;
+    const Reading in(*this, id);
+    if (!in.found() || in.program().secret.empty()) return std::nullopt;
+    return in.program().secret;
 }
 
 PartnerPtr StoreModels::partner(const ProgramId& id, const PartnerId& partner) const {
-    const ReadLock lock(mutex_);
-    const auto number = committed_.number_of(id);
-    if (!number) return nullptr;
-    return partners::find(committed_, *number, partner);
+    const Reading in(*this, id);
+    if (!in.found()) return nullptr;
+    return partners::find(in.rows, in.number(), partner);
 }
 
 ProgramSummary StoreModels::summary(const ProgramId& id) const {
-    const ReadLock lock(mutex_);
-    const auto in = find(id);
-    if (!in) return {};
-    return {in->row->messages, in->row->active, in->row->unread_replies};
+    const Reading in(*this, id);
+    if (!in.found()) return {};
+    return {in.program().messages, in.program().active, in.program().unread_replies};
 }
 
 Result<Page<PartnerPtr>> StoreModels::partners(const ProgramId& id, const PartnerQuery& query,
                                                const PageRequest& request) const {
-    const ReadLock lock(mutex_);
-    const auto in = find(id);
-    if (!in) return Page<PartnerPtr>{};
-    return partners::list(committed_, in->number, *in->row, query, request);
+    const Reading in(*this, id);
+    if (!in.found()) return Page<PartnerPtr>{};
+    return partners::list(in.rows, in.number(), in.program(), query, request);
 }
 
 Result<Page<TagCount>> StoreModels::tags(const ProgramId& id, const PageRequest& request) const {
-    const ReadLock lock(mutex_);
-    const auto in = find(id);
-    if (!in) return Page<TagCount>{};
-    return partners::tags(committed_, in->number, request);
+    const Reading in(*this, id);
+    if (!in.found()) return Page<TagCount>{};
+    return partners::tags(in.rows, in.number(), request);
 }
 
 Result<AudiencePreview> StoreModels::preview(const ProgramId& id, const Audience& audience,
                                              const PageRequest& request) const {
-    const ReadLock lock(mutex_);
-    const auto in = find(id);
-    if (!in) return AudiencePreview{};
-    const RowFacts facts(committed_);
+    const Reading in(*this, id);
+    if (!in.found()) return AudiencePreview{};
+    const RowFacts facts(in.rows);
     ResolvedAudience resolved = resolve_audience(facts, id, audience);
     if (resolved.refusal) {
         Error error{resolved.refusal->code, resolved.refusal->detail, {}};
@@ -73,7 +66,7 @@ Result<AudiencePreview> StoreModels::preview(const ProgramId& id, const Audience
                                     resolved.refusal->detail});
         return error;
     }
-    const std::string name = std::to_string(in->number);
+    const std::string name = std::to_string(in.number());
     std::uint64_t from = 0;
     if (!request.cursor.empty()) {
         Result<Cursor> cursor = parse_cursor(kPreviewCursor, name, request.cursor, 1);
@@ -83,31 +76,28 @@ Result<AudiencePreview> StoreModels::preview(const ProgramId& id, const Audience
     AudiencePreview out;
     out.count = resolved.recipients.cardinality();
     out.digest = audience_digest(resolved.recipients);
-    out.page = partners::page_of(committed_, in->number, resolved.recipients, from, request.limit,
+    out.page = partners::page_of(in.rows, in.number(), resolved.recipients, from, request.limit,
                                  kPreviewCursor, name);
     return out;
 }
 
 Result<Page<MessageView>> StoreModels::messages(const ProgramId& id,
                                                 const PageRequest& request) const {
-    const ReadLock lock(mutex_);
-    const auto in = find(id);
-    if (!in) return Page<MessageView>{};
-    return messages::list(committed_, in->number, request);
+    const Reading in(*this, id);
+    if (!in.found()) return Page<MessageView>{};
+    return messages::list(in.rows, in.number(), request);
 }
 
 std::optional<MessageView> StoreModels::message(const ProgramId& id, EventNumber number) const {
-    const ReadLock lock(mutex_);
-    const auto in = find(id);
-    if (!in) return std::nullopt;
-    return messages::view(committed_, in->number, number);
+    const Reading in(*this, id);
+    if (!in.found()) return std::nullopt;
+    return messages::view(in.rows, in.number(), number);
 }
 
 MessageStats StoreModels::stats(const ProgramId& id, EventNumber message) const {
-    const ReadLock lock(mutex_);
-    const auto number = committed_.number_of(id);
-    if (!number) return {};
-    const auto row = messages::stats(committed_, *number, message);
+    const Reading in(*this, id);
+    if (!in.found()) return {};
+    const auto row = messages::stats(in.rows, in.number(), message);
     if (!row) return {};
     return {row->recipients, row->opens, row->replied, row->unread_replies};
 }
@@ -115,88 +105,79 @@ MessageStats StoreModels::stats(const ProgramId& id, EventNumber message) const 
 Result<Page<RecipientRow>> StoreModels::recipients(const ProgramId& id, EventNumber message,
                                                    RecipientState state, const std::string& query,
                                                    const PageRequest& request) const {
-    const ReadLock lock(mutex_);
-    const auto in = find(id);
-    if (!in) return Page<RecipientRow>{};
-    return recipients::list(committed_, in->number, message, state, query, request);
+    const Reading in(*this, id);
+    if (!in.found()) return Page<RecipientRow>{};
+    return recipients::list(in.rows, in.number(), message, state, query, request);
 }
 
 std::vector<OpensBucket> StoreModels::opens(const ProgramId& id, EventNumber message,
                                             OpensInterval interval) const {
-    const ReadLock lock(mutex_);
-    const auto in = find(id);
-    if (!in) return {};
-    return opens::by_interval(committed_, in->number, message, interval);
+    const Reading in(*this, id);
+    if (!in.found()) return {};
+    return opens::by_interval(in.rows, in.number(), message, interval);
 }
 
 InboxSummary StoreModels::inbox_summary(const ProgramId& id, PartnerOrdinal partner) const {
-    const ReadLock lock(mutex_);
-    const auto number = committed_.number_of(id);
-    if (!number) return {};
-    return inboxes::summary(committed_, *number, partner);
+    const Reading in(*this, id);
+    if (!in.found()) return {};
+    return inboxes::summary(in.rows, in.number(), partner);
 }
 
 Result<Page<InboxRow>> StoreModels::inbox(const ProgramId& id, PartnerOrdinal partner,
                                           bool unread_only, bool times,
                                           const PageRequest& request) const {
-    const ReadLock lock(mutex_);
-    const auto number = committed_.number_of(id);
-    if (!number) return Page<InboxRow>{};
-    return inboxes::list(committed_, *number, partner, unread_only, times, request);
+    const Reading in(*this, id);
+    if (!in.found()) return Page<InboxRow>{};
+    return inboxes::list(in.rows, in.number(), partner, unread_only, times, request);
 }
 
 bool StoreModels::is_recipient(const ProgramId& id, EventNumber message,
                                PartnerOrdinal partner) const {
-    const ReadLock lock(mutex_);
-    const auto number = committed_.number_of(id);
-    return number && messages::is_recipient(committed_, *number, message, partner);
+    const Reading in(*this, id);
+    return in.found() && messages::is_recipient(in.rows, in.number(), message, partner);
 }
 
 std::optional<ConversationView> StoreModels::conversation(const ProgramId& id, EventNumber message,
                                                           PartnerOrdinal partner) const {
-    const ReadLock lock(mutex_);
-    const auto in = find(id);
-    if (!in || !messages::is_recipient(committed_, in->number, message, partner))
+    const Reading in(*this, id);
+    if (!in.found() || !messages::is_recipient(in.rows, in.number(), message, partner))
         return std::nullopt;
-    const auto card = messages::card(committed_, in->number, message);
+    const auto card = messages::card(in.rows, in.number(), message);
     const auto text =
-        committed_.find<MessageTextRow>(of_message(Table::message_text, in->number, message));
+        in.rows.find<MessageTextRow>(of_message(Table::message_text, in.number(), message));
     ConversationView out;
     out.card = card;
     out.body = text->body;
-    out.partner = partners::find(committed_, in->number, partner);
-    if (opens::contains(committed_, in->number, message, partner))
-        out.opened_at = opens::time(committed_, in->number, *card, partner);
-    out.can_reply = card->replies_enabled && has_messaging(in->row->plan);
-    if (conversations::find(committed_, in->number, message, partner))
-        out.posts = conversations::posts(committed_, in->number, message, partner);
+    out.partner = partners::find(in.rows, in.number(), partner);
+    if (opens::contains(in.rows, in.number(), message, partner))
+        out.opened_at = opens::time(in.rows, in.number(), *card, partner);
+    out.can_reply = card->replies_enabled && has_messaging(in.program().plan);
+    if (conversations::find(in.rows, in.number(), message, partner))
+        out.posts = conversations::posts(in.rows, in.number(), message, partner);
     return out;
 }
 
 std::optional<PostView> StoreModels::post(const ProgramId& id, EventNumber message,
                                           PartnerOrdinal partner, EventNumber post) const {
-    const ReadLock lock(mutex_);
-    const auto number = committed_.number_of(id);
-    if (!number) return std::nullopt;
-    return conversations::post(committed_, *number, message, partner, post);
+    const Reading in(*this, id);
+    if (!in.found()) return std::nullopt;
+    return conversations::post(in.rows, in.number(), message, partner, post);
 }
 
 std::optional<Timestamp> StoreModels::opened_at(const ProgramId& id, EventNumber message,
                                                 PartnerOrdinal partner) const {
-    const ReadLock lock(mutex_);
-    const auto number = committed_.number_of(id);
-    if (!number) return std::nullopt;
-    const auto card = messages::card(committed_, *number, message);
+    const Reading in(*this, id);
+    if (!in.found()) return std::nullopt;
+    const auto card = messages::card(in.rows, in.number(), message);
     if (!card) return std::nullopt;
-    return opens::time(committed_, *number, *card, partner);
+    return opens::time(in.rows, in.number(), *card, partner);
 }
 
 std::optional<TrackedOutcome> StoreModels::tracked(const ProgramId& id,
                                                    const CommandId& command) const {
-    const ReadLock lock(mutex_);
-    const auto number = committed_.number_of(id);
-    if (!number) return std::nullopt;
-    return idempotency::tracked(committed_, *number, command);
+    const Reading in(*this, id);
+    if (!in.found()) return std::nullopt;
+    return idempotency::tracked(in.rows, in.number(), command);
 }
 
 }  // namespace tidings

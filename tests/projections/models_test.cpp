@@ -21,7 +21,8 @@ using testing::MemoryState;
 std::unique_ptr<Models> open(const std::filesystem::path& directory) {
     ModelsOptions options;
     options.directory = directory;
-    options.row_cache_bytes = 1 << 20;  // small, so that rows are also read from the store
+    options.row_memory =
+        make_row_memory(1 << 20);  // small, so that rows are also read from the store
     Result<std::unique_ptr<Models>> models = Models::open(options);
     REQUIRE(models.has_value());
     return std::move(*models);
