@@ -91,6 +91,9 @@ TEST_CASE("an envelope or payload of a newer version is newer_format") {
     Envelope envelope = sample_envelope();
     std::string record = sample_commit(envelope, "abc");
     record[4] = 2;
+    CHECK(decode_commit(record).error().code == ErrorCode::corruption);  // a flipped bit
+    const std::size_t covered = record.size() - 32;
+    record.replace(covered, 32, sha256(std::string_view(record).substr(0, covered)).view());
     CHECK(decode_commit(record).error().code == ErrorCode::newer_format);
     record[4] = 0;
     CHECK(decode_commit(record).error().code == ErrorCode::corruption);
