@@ -13,7 +13,7 @@ namespace tidings {
 Outcome decide(const Facts& facts, const Command& command);
 
 /// Who `audience` selects now: always among active partners.
-/// Refusals: unknown_partner (pointer /audience/partners/N), not_found (a filter's message; pointer
+/// Refusals: unknown_partner (pointer /audience/partners/N), invalid (a filter's message; pointer
 /// to it). An empty set is returned as such: whether that is an error is the caller's matter.
 struct ResolvedAudience {
     Bitmap recipients;

@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "connectors/canonical.h"
 #include "connectors/http/api.h"
 #include "connectors/http/message.h"
 #include "connectors/http/router.h"
@@ -123,18 +124,6 @@ bool prefers_async(const Request& request);
 
 // Commands and their outcomes.
 
-/// Length-prefixed fields, so that no two lists of fields look the same.
-class Canonical {
-public:
-    explicit Canonical(std::string_view domain) { add(domain); }
-    Canonical& add(std::string_view field);
-    Canonical& add(std::uint64_t field);
-    const std::string& bytes() const { return bytes_; }
-
-private:
-    std::string bytes_;
-};
-
 /// A command with a random id by the token's holder.
 Command make_command(const Request& request, const ProgramId& program, CommandBody body);
 /// Makes a send or reply of it: its id from the Idempotency-Key if there is one, its digest from
@@ -142,8 +131,6 @@ Command make_command(const Request& request, const ProgramId& program, CommandBo
 void make_tracked(const Api& api, const Request& request, const Canonical& content,
                   Command& command);
 CallerDigest caller_of(const Api& api, const ProgramId& program, const Claims& claims);
-/// The id that a key stands for; `program`: of the token.
-CommandId command_id_of_key(const Claims& claims, const ProgramId& program, std::string_view key);
 
 /// As a caller sees it, with the pointer of the bad field.
 Error error_of(const Refusal& refusal);

@@ -23,13 +23,6 @@ CommandId random_command_id() {
     return id;
 }
 
-/// The scope of keys and outcomes: role, program, partner or sub.
-void add_scope(Canonical& canonical, const ProgramId& program, const Claims& claims) {
-    canonical.add(name_of(claims.role)).add(program.value);
-    const bool partner = claims.role == Role::partner && claims.partner;
-    canonical.add(partner ? claims.partner->value : claims.sub);
-}
-
 std::string command_location(const CommandId& id) { return "/v1/commands/" + to_hex(id.view()); }
 
 /// The message as its sender first saw it: nobody had opened it yet.
@@ -89,17 +82,6 @@ Task<Response> run_write(Api& api, Write write, Request& request) {
 
 }  // namespace
 
-Canonical& Canonical::add(std::string_view field) {
-    add(static_cast<std::uint64_t>(field.size()));
-    bytes_ += field;
-    return *this;
-}
-
-Canonical& Canonical::add(std::uint64_t field) {
-    for (int shift = 56; shift >= 0; shift -= 8) bytes_ += static_cast<char>(field >> shift);
-    return *this;
-}
-
 Command make_command(const Request& request, const ProgramId& program, CommandBody body) {
     const Claims& claims = *request.claims;
     Command command;
@@ -112,15 +94,8 @@ Command make_command(const Request& request, const ProgramId& program, CommandBo
 
 CallerDigest caller_of(const Api& api, const ProgramId& program, const Claims& claims) {
     Canonical canonical("tidings.caller.v1");
-    add_scope(canonical, program, claims);
+    canonical.add_scope(program, claims);
     return api.broker.caller_digest(canonical.bytes());
-}
-
-CommandId command_id_of_key(const Claims& claims, const ProgramId& program, std::string_view key) {
-    Canonical canonical("tidings.command.v1");
-    add_scope(canonical, program, claims);
-    canonical.add(key);
-    return CommandId::from(sha256(canonical.bytes()).view().substr(0, CommandId::kSize));
 }
 
 void make_tracked(const Api& api, const Request& request, const Canonical& content,
