@@ -58,6 +58,10 @@ public:
 
     /// Position after the last commit record that is known to be durable.
     virtual Result<LogPosition> end_of_commits() = 0;
+
+    /// Another number than before once the connection was lost or the log's leader changed: what
+    /// was read earlier may be gone, and other records of the same length may lie there (rule 7).
+    virtual std::uint64_t generation() const { return 0; }
 };
 
 }  // namespace tidings

@@ -77,7 +77,8 @@ PartitionLoop::PartitionLoop(Log& log, const Codec& codec, Projection& projectio
       projection_(projection),
       observer_(observer),
       decides_(decides),
-      tip_(projection.tip()) {
+      tip_(projection.tip()),
+      generation_(log.generation()) {
     if (tip_ == Tip{}) tip_ = genesis_tip();
     read_from_ = tip_.next_record;
 }
@@ -122,6 +123,13 @@ Result<StepResult> PartitionLoop::advance_once() {
         auto published = publish();
         if (published.has_error()) return published.error();
         return StepResult::worked;
+    }
+    if (const std::uint64_t now = log_.generation(); now != generation_) {
+        auto reached = rescan();
+        if (reached.has_error()) return reached.error();
+        generation_ = now;
+        records_.clear();  // others may lie where what was skipped lay
+        read_from_ = tip_.next_record;
     }
     // Asked before reading: an append that was over by now must be among the records read next.
     const AppendState append = log_.append_state();

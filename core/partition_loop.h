@@ -104,6 +104,7 @@ private:
     const bool decides_;
     bool caught_up_ = false;
     Tip tip_;                           ///< of the last published commit
+    std::uint64_t generation_;          ///< of the log when our tip was last verified
     LogPosition read_from_;             ///< the next commit record to read from the log
     std::deque<CommitRecord> records_;  ///< read, not yet taken
     std::optional<Accepted> accepted_;
