@@ -7,6 +7,14 @@
 
 namespace tidings::limits {
 
+/// The simulator's build: bounds that a history must be long to meet are small, so that a short one
+/// lies on both sides of them. Nothing else differs.
+#ifdef TIDINGS_SMALL_LIMITS
+inline constexpr bool kSmall = true;
+#else
+inline constexpr bool kSmall = false;
+#endif
+
 // Fields (API.md, Conventions).
 inline constexpr std::size_t kIdCharacters = 128;       ///< program and partner ids, in code points
 inline constexpr std::size_t kSubjectCharacters = 200;  ///< Unicode code points
@@ -44,7 +52,7 @@ inline constexpr std::size_t kCommitBytes = 16 << 20;  ///< one commit record; n
 inline constexpr std::size_t kUpsertEventBytes = 12 << 20;
 inline constexpr std::size_t kRunBytes =
     4 << 20;  ///< a run of commands is cut at this many encoded bytes...
-inline constexpr std::size_t kRunCommands = 10'000;  ///< ...or this many commands
+inline constexpr std::size_t kRunCommands = kSmall ? 5 : 10'000;  ///< ...or this many commands
 inline constexpr std::size_t kQueueBytes =
     32 << 20;  ///< commands waiting per partition before 503 overloaded
 static_assert(kRunBytes + kCommandBytes < kCommitBytes);
@@ -59,18 +67,20 @@ inline constexpr std::int64_t kClockJumpMs = 60'000;
 inline constexpr std::int64_t kIdempotencyMs =
     8LL * 24 * 3600 * 1000;  ///< "at least 7 days", by log time
 inline constexpr std::size_t kIdempotencyMinimum =
-    10'000;  ///< and never fewer than this many per program
+    kSmall ? 6 : 10'000;  ///< and never fewer than this many per program
 
 // Read models.
 inline constexpr std::uint32_t kRowLimit =
-    4'096;  ///< targeted sends up to this many recipients write inbox rows
+    kSmall ? 5 : 4'096;  ///< targeted sends up to this many recipients write inbox rows
+inline constexpr std::uint64_t kLedgerInterval =
+    kSmall ? 6 : 256;  ///< commits between two that a rescan may start from (PROTOCOL.md rule 7)
 inline constexpr std::uint32_t kSetChunk = 65'536;    ///< ordinals per stored bitmap chunk
 inline constexpr std::uint32_t kColumnChunk = 4'096;  ///< ordinals per stored column chunk
 inline constexpr std::uint32_t kTimesChunk =
-    16'384;  ///< ordinals per stored chunk of open times (DESIGN.md)
+    kSmall ? 8 : 16'384;  ///< ordinals per stored chunk of open times (DESIGN.md)
 inline constexpr std::uint32_t kInboxBlock =
-    128;  ///< messages per block of a partner's small-send list
+    kSmall ? 3 : 128;  ///< messages per block of a partner's small-send list
 inline constexpr std::uint32_t kTimelineBlock =
-    256;  ///< messages per block of a program's wide timeline
+    kSmall ? 3 : 256;  ///< messages per block of a program's wide timeline
 
 }  // namespace tidings::limits

@@ -32,7 +32,7 @@ void fold(Fold& fold, EventNumber number, const MessageSent& event) {
     put(Table::message, std::move(card));
     put(Table::message_text, MessageTextRow{event.body, event.audience});
     put(Table::recipients, RecipientsRow{event.recipients});
-    put(Table::message_stats, std::move(stats));
+    put(Table::message_stats, stats);
     inboxes::deliver(fold, number, event);
     ++fold.program.messages;
 }

@@ -12,6 +12,8 @@
 
 namespace tidings {
 
+class Store;
+
 /// Memory and threads that all partitions share: block cache, write buffers, background threads.
 /// Opaque here.
 struct StoreResources;
@@ -44,6 +46,9 @@ public:
     /// Errors: io, corruption, newer_format (written by a newer version), log_mismatch (another
     /// layout version: rebuild).
     static Result<std::unique_ptr<Models>> open(const ModelsOptions& options);
+    /// On a store that is open already; `options.directory` only names it in messages.
+    static Result<std::unique_ptr<Models>> open_on(std::unique_ptr<Store> store,
+                                                   const ModelsOptions& options);
 
     Tip tip() const override = 0;
     /// Makes room for what readers want to keep in memory, if it is short. For idle times:

@@ -92,7 +92,7 @@ public:
         RowPtr loaded;
         const RowPtr* row = load(key, row_kind<Row>(), loaded);
         if (row == nullptr) return nullptr;
-        return std::static_pointer_cast<const Row>(row == &loaded ? std::move(loaded) : *row);
+        return std::static_pointer_cast<const Row>(*row);
     }
     /// The same for hot paths: counts no reference. Valid until the RowScope around it ends (there
     /// need not be one), the row is changed in the run, or anything is published or dropped; for

@@ -14,7 +14,6 @@ namespace {
 
 constexpr std::uint64_t kLayoutVersion =
     1;  ///< of keys and rows; another one means: rebuild from the log
-constexpr std::uint64_t kLedgerInterval = 256;  ///< commits between entries
 constexpr std::size_t kDefaultRowMemory = 64 << 20;
 constexpr std::size_t kEvictionSlice = 2'000;  ///< rows looked at while readers wait: some 0.1 ms
 
@@ -97,7 +96,7 @@ void StoreModels::fold(const Outcome& outcome) {
                                            outcome.status == OutcomeStatus::unchanged);
     if (outcome.events.empty() && !kept) return;
     Fold fold{run_, *number, run_.edit<ProgramRow>(program_key(*number)), outcome.time};
-    if (!outcome.events.empty()) fold.program.log_time = outcome.time;
+    fold.program.log_time = outcome.time;  // what leaves no row leaves no time either
     for (std::size_t i = 0; i < outcome.events.size(); ++i) {
         fold.program.last_event = {outcome.first_event.value + i};
         fold_event(fold, fold.program.last_event, outcome.events[i]);
@@ -110,7 +109,7 @@ Result<void> StoreModels::publish(const Tip& tip) {
     run_.write_to(*batch);
     const std::string position = TipRow{tip}.encode();
     batch->put(meta("tip").view(), position);
-    if (tip.sequence.value % kLedgerInterval == 0)
+    if (tip.sequence.value % limits::kLedgerInterval == 0)
         batch->put(ledger_key(tip.sequence.value).view(), position);
     std::vector<RowPtr> evicted;  // destroyed after the lock
     {
@@ -164,9 +163,14 @@ Result<std::unique_ptr<Models>> Models::open(const ModelsOptions& options) {
     Result<std::unique_ptr<Store>> store =
         open_rocks_store({options.directory, options.resources, options.read_only});
     if (!store) return store.error();
+    return open_on(std::move(*store), options);
+}
+
+Result<std::unique_ptr<Models>> Models::open_on(std::unique_ptr<Store> store,
+                                                const ModelsOptions& options) {
     Tip tip;
     try {
-        const std::optional<std::string> version = (*store)->get(meta("version").view());
+        const std::optional<std::string> version = store->get(meta("version").view());
         if (version && NumberRow::decode(*version).value != kLayoutVersion) {
             return Error{ErrorCode::newer_format,
                          "the read models in " + options.directory.string() +
@@ -175,18 +179,17 @@ Result<std::unique_ptr<Models>> Models::open(const ModelsOptions& options) {
                          {}};
         }
         if (!version && !options.read_only) {
-            const std::unique_ptr<StoreBatch> batch = (*store)->new_batch();
+            const std::unique_ptr<StoreBatch> batch = store->new_batch();
             batch->put(meta("version").view(), NumberRow{kLayoutVersion}.encode());
-            if (Result<void> written = (*store)->write(*batch); !written) return written.error();
+            if (Result<void> written = store->write(*batch); !written) return written.error();
         }
-        if (const auto stored = (*store)->get(meta("tip").view()))
-            tip = TipRow::decode(*stored).tip;
+        if (const auto stored = store->get(meta("tip").view())) tip = TipRow::decode(*stored).tip;
     } catch (const StorageFailure& failure) {
         return Error{ErrorCode::corruption,
                      "read models in " + options.directory.string() + ": " + failure.what(),
                      {}};
     }
-    return std::unique_ptr<Models>(std::make_unique<StoreModels>(std::move(*store), options, tip));
+    return std::unique_ptr<Models>(std::make_unique<StoreModels>(std::move(store), options, tip));
 }
 
 }  // namespace tidings

@@ -22,8 +22,9 @@ struct MemoryLogStore {
         genesis.hash = sha256("genesis " + std::to_string(partition));
     }
     Genesis genesis;
+    std::uint64_t generation = 0;  ///< leader changes; its handles may hear of them late
     std::vector<std::string> commands;
-    std::set<std::uint64_t> lost_commands;  ///< positions that reading skips
+    std::set<std::uint64_t> lost_commands, lost_commits;  ///< positions that reading skips
     std::vector<std::string> commits;
     std::vector<std::string>
         late;  ///< appends whose outcome nobody knows; they may land at any time
@@ -97,6 +98,7 @@ public:
         }
         std::size_t bytes = 0;
         for (std::uint64_t at = from.value; at + lag < store_.commits.size(); ++at) {
+            if (store_.lost_commits.contains(at)) continue;
             bytes += store_.commits[at].size();
             if (bytes > max_bytes && at > from.value) break;
             out.push_back({LogPosition{at}, store_.commits[at]});

@@ -169,7 +169,7 @@ inline void fold(MemoryState& state, const Outcome& outcome) {
         program.last_event = number;
         ++number.value;
     }
-    if (!unchanged) program.log_time = outcome.time;
+    program.log_time = outcome.time;
     if (outcome.remember) {
         program.remembered[outcome.id] = MemoryRemembered{outcome.digest, outcome.answer};
     }
