@@ -1,6 +1,6 @@
 # Everything that a person types. Each target installs what it needs first; see CONTRIBUTING.md.
 .DEFAULT_GOAL := help
-.PHONY: help packages build run test bench format lint clean
+.PHONY: help packages build run test bench soak defects format lint clean
 
 help:  ## show this list
 	@grep -hE '^[a-z]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -21,6 +21,15 @@ test: packages  ## lint, build and run every test, sanitizer builds included
 bench: packages  ## run every benchmark, print JSON lines and a table
 	@scripts/build release
 	build/tidings-bench --all
+
+soak: packages  ## simulate for SOAK_SECONDS (600), then kill the real process SOAK_KILLS (200) times
+	@scripts/build release
+	build/tidings_simulation --seconds $${SOAK_SECONDS:-600} --first $${SOAK_FIRST:-1}
+	@scripts/python-environment
+	TIDINGS_KILL_ROUNDS=$${SOAK_KILLS:-200} .venv/bin/python -m pytest tests/system/test_kill.py -q -s -p no:cacheprovider
+
+defects: packages  ## plant every defect of tests/simulation/defects.py, let the simulator find it
+	@scripts/defects
 
 format: packages  ## rewrite every C++ file with clang-format
 	@scripts/sources | xargs clang-format -i

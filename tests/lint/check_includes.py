@@ -22,7 +22,7 @@ RESERVED = {
     "boost/asio": r"connectors/.*|apps/.*|bench/.*|tests/(connectors|apps)/.*",
     "rhonabwy": r"connectors/jose\.h",
     "prometheus/": r"connectors/.*|apps/.*",
-    "CLI/": r"apps/.*|bench/.*",
+    "CLI/": r"apps/.*|bench/.*|tests/simulation/main\.cpp",
     "toml++/": r"apps/.*",
     "librdkafka/": r"connectors/kafka/.*|tests/connectors/.*",
 }

@@ -29,6 +29,7 @@ constexpr std::array<Kind, kActionKinds> kKinds{{
     {ActionKind::tick, "tick", 400},
     {ActionKind::compare, "compare", 60},
     {ActionKind::lag, "lag", 300},
+    {ActionKind::pause, "pause", 40},
     {ActionKind::crash, "crash", 60},
     {ActionKind::start, "start", 400},
     {ActionKind::takeover, "takeover", 120},
@@ -38,11 +39,12 @@ constexpr std::array<Kind, kActionKinds> kKinds{{
     {ActionKind::long_time, "long_time", 60},
     {ActionKind::clock_step, "clock_step", 40},
     {ActionKind::snapshot, "snapshot", 40},
-    {ActionKind::truncate_commits, "truncate_commits", 100},
+    {ActionKind::truncate_commits, "truncate_commits", 120},
+    {ActionKind::regrow, "regrow", 60},
     {ActionKind::truncate_commands, "truncate_commands", 20},
     {ActionKind::lose_commands, "lose_commands", 20},
-    {ActionKind::lose_commits, "lose_commits", 20},
-    {ActionKind::flip, "flip", 10},
+    {ActionKind::lose_commits, "lose_commits", 60},
+    {ActionKind::flip, "flip", 20},
     {ActionKind::recreate, "recreate", 5},
 }};
 
@@ -70,7 +72,8 @@ Setting setting_of(std::uint64_t seed) {
     out.nodes = out.embedded ? 1 : 1 + random.below(4);
     out.programs = 1 + random.below(4);
     out.store_memory = random.one_in(2) ? 8 << 10 : 256 << 10;
-    const bool damage = random.one_in(3);
+    out.commands_per_read = random.one_in(2) ? 1 : 1'000;
+    const bool damage = random.one_in(2);
     for (const Kind& kind : kKinds) {
         if (!is_fault(kind.kind) || random.one_in(2)) continue;
         if (is_damage(kind.kind) && (!damage || out.embedded)) continue;

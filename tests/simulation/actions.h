@@ -25,6 +25,7 @@ enum class ActionKind : std::uint8_t {
     compare,  ///< a node's read models against the oracle
     // faults that an intact log survives
     lag,          ///< a node does not see the newest records yet
+    pause,        ///< a node stands still for a while, and does not know it
     crash,        ///< a node's process dies; its store keeps a prefix of what was not flushed
     start,        ///< a node's process starts
     takeover,     ///< another node decides; the one before stops, or does not notice
@@ -36,6 +37,7 @@ enum class ActionKind : std::uint8_t {
     snapshot,     ///< a node is restored from another one's store
     // damage: the log is not what it was
     truncate_commits,
+    regrow,  ///< the tail is lost, and others come to lie in its place while most nodes sleep
     truncate_commands,
     lose_commands,
     lose_commits,
@@ -58,7 +60,8 @@ struct Setting {
     std::uint64_t seed = 0;
     bool embedded = false;  ///< one node, whose commands wait in its own memory
     std::uint32_t partitions = 1, nodes = 1, programs = 2;
-    std::size_t store_memory = 0;    ///< of decoded rows, a node's partition
+    std::size_t store_memory = 0;       ///< of decoded rows, a node's partition
+    std::size_t commands_per_read = 0;  ///< of a decider; with 1, all deciders cut alike
     std::vector<ActionKind> faults;  ///< that occur in this run (swarm testing; Groce et al. 2012)
     bool damages() const;
 };

@@ -2,6 +2,15 @@
 
 namespace tidings::simulation {
 
+Witness& nobody() {
+    struct Nobody final : Witness {
+        void published(std::uint32_t, std::uint32_t, std::span<const Outcome>,
+                       const Tip&) override {}
+    };
+    static Nobody nobody;
+    return nobody;
+}
+
 Replica::Replica(std::uint32_t node, Topic& topic, const Setting& setting, const Codec& codec,
                  Witness& witness)
     : log(topic, setting.embedded),
@@ -9,7 +18,9 @@ Replica::Replica(std::uint32_t node, Topic& topic, const Setting& setting, const
       partition_(topic.genesis.partition),
       memory_(setting.store_memory),
       codec_(codec),
-      witness_(witness) {}
+      witness_(witness) {
+    log.commands_per_read = setting.commands_per_read;
+}
 
 void Replica::start(bool decides) {
     problem_.reset();

@@ -25,6 +25,9 @@ public:
                            std::span<const Outcome> outcomes, const Tip& tip) = 0;
 };
 
+/// To whom it is all the same.
+Witness& nobody();
+
 /// One partition in one process.
 class Replica final : private CommitObserver {
 public:

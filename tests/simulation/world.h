@@ -65,6 +65,7 @@ private:
     };
     struct Node {
         bool up = false;
+        std::uint64_t paused_until = 0;  ///< an action's number
         std::int64_t skew_ms = 0;
         std::unique_ptr<apps::IngressClock> clock;
         std::vector<std::unique_ptr<Replica>> replicas;  ///< by partition
@@ -90,11 +91,13 @@ private:
     bool compare_now(Part& part, Replica& replica);
     bool crash(std::uint32_t number, std::uint64_t value);
     bool start(std::uint32_t number);
+    bool rebuild(std::uint32_t number, std::uint64_t value);
     bool takeover(std::uint32_t number, std::uint32_t partition, std::uint64_t value);
     bool fail_reads(Replica& replica, std::uint64_t value);
     bool snapshot(std::uint32_t number, std::uint32_t partition, std::uint64_t value);
     bool truncate_commits(Part& part, std::uint64_t value);
     bool lose_commands(Part& part, std::uint64_t value);
+    bool regrow(Part& part, std::uint64_t value);
     bool lose_commits(Part& part, std::uint64_t value);
     bool truncate_commands(Part& part, std::uint64_t value);
     bool flip(Part& part, std::uint64_t value);
@@ -119,7 +122,7 @@ private:
     const bool tell_;
     CapnpCodec codec_;
     std::int64_t now_ms_ = 1'700'000'000'000;
-    std::uint64_t ids_ = 0;
+    std::uint64_t ids_ = 0, acts_ = 0;
     std::vector<std::unique_ptr<Part>> parts_;
     std::vector<Node> nodes_;
     std::vector<Call> calls_;
