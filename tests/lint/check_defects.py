@@ -7,7 +7,7 @@ sys.path.insert(0, str(ROOT / "tests/simulation"))
 from defects import DEFECTS  # noqa: E402
 
 wrong = [f"{name}: its text occurs {count} times in {file}"
-         for name, _, file, text, _ in DEFECTS
+         for name, _, file, text, *_ in DEFECTS
          if (count := (ROOT / file).read_text().count(text)) != 1]
 names = [name for name, *_ in DEFECTS]
 wrong += [f"{name}: named twice" for name in set(names) if names.count(name) > 1]

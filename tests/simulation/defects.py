@@ -1,7 +1,8 @@
 """Planted defects: each is one replacement in the source that breaks one rule. The simulator must
 find every one of them; docs/simulation.md has the table that scripts/defects prints.
 
-A defect is (name, what it breaks, file, text, replacement). The text occurs exactly once in the file:
+A defect is (name, what it breaks, file, text, replacement), and the seeds to look through where 200
+are not enough. The text occurs exactly once in the file:
 tests/lint/check_defects.py sees to that, so that a change of the source moves the defect with it.
 """
 
@@ -53,6 +54,12 @@ DEFECTS = [
      "                if (entry->second->digest != outcome.digest) continue;\n", ""),
     ("duplicate_unanswered", "rule 17: a waiter is forgotten with its twin", "apps/waiters.cpp",
      "            index_.erase(oldest);\n", "            index_.erase(outcome.id);\n"),
+    ("key_scope_ignored", "rule 2: a key counts in every scope", "connectors/canonical.cpp",
+     "canonical.add_scope(program, claims).add(key);", "canonical.add(program.value).add(key);"),
+    ("rescan_after_change_incomplete", "rule 7: after a leader change reads on behind what it skipped",
+     "core/partition_loop.cpp",
+     "        records_.clear();  // others may lie where what was skipped lay\n"
+     "        read_from_ = tip_.next_record;\n", "", 20_000),
     # ---- deciding
     ("log_time_back", "rule 2: a program's time follows the stamps back", "core/decide.cpp",
      "std::max(program.log_time, command.time)", "command.time"),

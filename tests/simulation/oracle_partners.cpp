@@ -119,8 +119,10 @@ private:
         patch_profile(fresh, patch, false);
         if (!in_bounds(fresh.metrics)) return reject(ErrorCode::invalid, "/metrics");
         const bool delete_came = fresh.profile_stamp != SourceStamp{};
-        if (patch.stamp && delete_came && *patch.stamp <= fresh.profile_stamp) {
-            fresh.status = PartnerStatus::deleted;  // the delete that came first is the newer fact
+        if (patch.stamp && delete_came && *patch.stamp < fresh.profile_stamp) {
+            // The delete that came first is the newer fact. (Of the same stamp: the creation
+            // stands, as it does when it comes first.)
+            fresh.status = PartnerStatus::deleted;
         } else if (patch.stamp) {
             fresh.profile_stamp = *patch.stamp;
         }

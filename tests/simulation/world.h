@@ -47,6 +47,7 @@ private:
     struct Commit {
         Hash256 hash;
         std::uint64_t last_command = 0;
+        std::size_t record = 0;  ///< its place in the log
         std::vector<Outcome> outcomes;
     };
     /// A partition as it is in truth: the log, and what a careful reader makes of it.

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "connectors/canonical.h"
+#include "events/json_output.h"
 #include "tests/simulation/workload.h"
 #include "tests/simulation/world.h"
 
@@ -108,7 +109,11 @@ bool World::send(Node& node, std::uint32_t number, Command command, std::string 
     }
     (void)replica.log.append_command(codec_.encode_command(command));
     ++counts_.submitted;
-    if (tell_) tell("call " + std::to_string(call) + ": " + show(command));
+    if (tell_) {
+        std::string json;
+        append_command_json(json, command);
+        tell("call " + std::to_string(call) + ": " + show(command) + " " + json);
+    }
     return true;
 }
 

@@ -69,7 +69,7 @@ World::Part::End World::accept_reference(Part& part, const std::string& record) 
         if (!part.replaced) fail("a commit answers other commands than the log holds");
         return Part::End::commands;
     }
-    part.chain.push_back({envelope->hash, envelope->last.value, *outcomes});
+    part.chain.push_back({envelope->hash, envelope->last.value, part.read - 1, *outcomes});
     ++counts_.commits;
     for (std::size_t i = 0; i < outcomes->size(); ++i) {
         ++counts_.commands;

@@ -121,6 +121,9 @@ bool World::truncate_commits(Part& part, std::uint64_t value) {
         behind = n;
         left = next;
     }
+    read_reference(part);
+    const std::size_t accepted = part.chain.empty() ? 0 : part.chain.back().record + 1;
+    if (value / 96 % 4 == 0 && accepted < commits.size()) left = accepted;  // duplicates only
     commits.resize(left);
     part.damaged = true;
     ++part.topic.generation;
