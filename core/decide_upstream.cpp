@@ -195,10 +195,12 @@ void record_customer(const Context& context, const RecordCustomer& body) {
     after.deleted = after.deleted || body.deleted;
     if (before ? *before == after : after == CustomerState{.key = body.key}) return;
     Ledger ledger(context);
-    if (before && counts(*before) && !add_count(ledger.of(before->partner).metrics.signups, -1)) {
+    // Added before it is taken away: a sum stops at 0, and a new version of what was counted
+    // already must not count again because somebody has set the sum to 0 in between.
+    if (counts(after) && !add_count(ledger.of(after.partner).metrics.signups, 1)) {
         return refuse_range(context);
     }
-    if (counts(after) && !add_count(ledger.of(after.partner).metrics.signups, 1)) {
+    if (before && counts(*before) && !add_count(ledger.of(before->partner).metrics.signups, -1)) {
         return refuse_range(context);
     }
     UpstreamFactsChanged facts;
@@ -215,10 +217,11 @@ void record_transaction(const Context& context, const RecordTransaction& body) {
     bool in_range = register_currencies(body, ledger);
     UpstreamFactsChanged facts;
     if (!before || *before != after) {
+        // Added before it is taken away, as above.
+        if (counts(after)) in_range = in_range && apply_transaction(after, 1, ledger, payers);
         if (before && counts(*before)) {
             in_range = in_range && apply_transaction(*before, -1, ledger, payers);
         }
-        if (counts(after)) in_range = in_range && apply_transaction(after, 1, ledger, payers);
         facts.payers = payers.changes();
         facts.transactions.push_back(std::move(after));
     }

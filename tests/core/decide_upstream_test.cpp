@@ -139,6 +139,26 @@ TEST_CASE("a customer counts once, moves, and goes for good") {
     CHECK(scenario.program().customers.at("c").deleted);
 }
 
+TEST_CASE("a new version of what was counted does not count again after somebody's reset") {
+    Scenario scenario(Plan::starter);
+    scenario.given_partners(1);
+    scenario.given(customer("c", "p0", 5));
+    scenario.given(sale("t1", "p0", 5));
+    CHECK(scenario.partner("p0").metrics == [] {
+        Metrics all = sold(1, 1, 10, 1);
+        all.signups = 1;
+        return all;
+    }());
+    PartnerPatch reset = patch("p0");
+    reset.metrics.signups = reset.metrics.sales = reset.metrics.paid_accounts = 0;
+    scenario.given(UpsertPartners{{reset}});
+    scenario.given(customer("c", "p0", 6));
+    scenario.given(sale("t1", "p0", 6));
+    CHECK(scenario.partner("p0").metrics.signups == 0);
+    CHECK(scenario.partner("p0").metrics.sales == 0);
+    CHECK(scenario.partner("p0").metrics.paid_accounts == 0);
+}
+
 TEST_CASE("a customer that names no partner hides none") {
     Scenario scenario(Plan::starter);
     scenario.given_partners(1);

@@ -193,8 +193,8 @@ Verdict judge(Program& program, const RecordCustomer& record, const Occasion&) {
     }
     if (after == before) return Verdict::changed(false);
     const Before earlier(program);
-    // Taken back and counted anew, like a transaction below.
-    if (!sign_up(program, before, -1) || !sign_up(program, after, 1)) {
+    // Counted anew before it is taken back, like a transaction below.
+    if (!sign_up(program, after, 1) || !sign_up(program, before, -1)) {
         earlier.restore(program);
         return Verdict::refuse(ErrorCode::invalid);
     }
@@ -217,10 +217,14 @@ Verdict judge(Program& program, const RecordTransaction& record, const Occasion&
     sum(seen[record.partner].revenue, record.revenue, 0);
     sum(seen[record.partner].commission, record.commission, 0);
     bool in_range = put_deltas(program, seen);
-    // What changes is taken back whole and counted anew. It makes a difference only where somebody
-    // has set the counters lower in between, since they stop at zero; no document says which.
+    // What changes is counted anew, then the old version is taken back whole. In the other order it
+    // would count again where somebody has set the counters to zero in between, where they stop.
     if (in_range && !(known && found->second == after)) {
-        in_range = (!known || take_back(program, record.key)) && count(program, after);
+        TransactionState anew = after;
+        anew.key += "\n";  // beside the old one for a moment
+        in_range = count(program, anew) && (!known || take_back(program, record.key));
+        program.transactions.erase(anew.key);
+        program.transactions[record.key] = after;
     }
     if (!in_range) {
         program.transactions = transactions;
