@@ -1,9 +1,9 @@
 # Everything that a person types. Each target installs what it needs first; see CONTRIBUTING.md.
 .DEFAULT_GOAL := help
-.PHONY: help packages build run test bench soak defects format lint clean
+.PHONY: help packages build run test bench soak defects kafka kafka-stop format lint clean
 
 help:  ## show this list
-	@grep -hE '^[a-z]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
 packages:  ## install the Debian packages that are missing
 	@scripts/install-packages
@@ -30,6 +30,12 @@ soak: packages  ## simulate for SOAK_SECONDS (600), then kill the real process S
 
 defects: packages  ## plant every defect of tests/simulation/defects.py, let the simulator find it
 	@scripts/defects
+
+kafka:  ## start a real Apache Kafka on 127.0.0.1:9092 (NODES=3 for three brokers)
+	@scripts/kafka start --nodes $${NODES:-1}
+
+kafka-stop:  ## stop it; its records stay in .kafka/data
+	@scripts/kafka stop
 
 format: packages  ## rewrite every C++ file with clang-format
 	@scripts/sources | xargs clang-format -i
