@@ -3,7 +3,7 @@
 .PHONY: help packages build run test bench soak defects kafka kafka-stop format lint clean
 
 help:  ## show this list
-	@grep -hE '^[a-z-]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+: .*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 packages:  ## install the Debian packages that are missing
 	@scripts/install-packages
