@@ -141,7 +141,8 @@ Result<StepResult> PartitionLoop::advance_once() {
         // Taken off only when done with: after a storage failure it is looked at again.
         auto taken = take(records_.front());
         if (taken.has_error()) return taken.error();
-        caught_up_ = records_.empty() && !accepted_;
+        // Not known before a read gives nothing: one read need not have shown all there is.
+        caught_up_ = false;
         return StepResult::worked;
     }
     caught_up_ = true;

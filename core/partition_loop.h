@@ -53,7 +53,7 @@ public:
     /// `io`, which may be stepped again.
     Result<StepResult> step();
 
-    /// True once every commit that was in the log at the last read is applied.
+    /// True while everything is applied that the log has: its last read gave nothing.
     bool caught_up() const { return caught_up_; }
     const Tip& tip() const { return tip_; }
     const LoopCounters& counters() const { return counters_; }

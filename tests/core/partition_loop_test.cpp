@@ -42,6 +42,21 @@ TEST_CASE("the same commands give the same facts however they were cut into runs
     }
 }
 
+TEST_CASE(
+    "a loop has not caught up before it has read to the log's end, however little a read gives") {
+    World world;
+    world.submit_some();
+    Node first(world.store, world.codec);
+    first.log.commands_per_read = 1;
+    first.run();
+    REQUIRE(world.store.commits.size() == 4);
+    Node late(world.store, world.codec, false);
+    late.log.commits_per_read = 1;
+    REQUIRE(late.verify());
+    while (!late.loop->caught_up()) REQUIRE(late.loop->step().has_value());
+    CHECK(late.loop->tip().sequence == Sequence{4});
+}
+
 TEST_CASE("nothing is visible before it is durable") {
     World world;
     world.submit_some();

@@ -45,7 +45,7 @@ public:
     std::size_t lag = 0;
     int failing_reads = 0;   ///< the next so many read_commits fail with `io`
     int throwing_reads = 0;  ///< ...or throw
-    std::size_t commands_per_read = ~std::size_t{0};
+    std::size_t commands_per_read = ~std::size_t{0}, commits_per_read = ~std::size_t{0};
     std::uint64_t appends = 0;
 
     bool holding() const { return held_.has_value(); }
@@ -96,11 +96,12 @@ public:
         if (from.value > store_.commits.size()) {
             return Error{ErrorCode::log_mismatch, "reading past the end", {}};
         }
-        std::size_t bytes = 0;
+        std::size_t bytes = 0, count = 0;
         for (std::uint64_t at = from.value; at + lag < store_.commits.size(); ++at) {
             if (store_.lost_commits.contains(at)) continue;
             bytes += store_.commits[at].size();
-            if (bytes > max_bytes && at > from.value) break;
+            if (count > 0 && (bytes > max_bytes || count >= commits_per_read)) break;
+            ++count;
             out.push_back({LogPosition{at}, store_.commits[at]});
         }
         return {};
