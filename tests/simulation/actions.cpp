@@ -72,6 +72,7 @@ Setting setting_of(std::uint64_t seed) {
     out.nodes = out.embedded ? 1 : 1 + random.below(4);
     out.programs = 1 + random.below(4);
     out.store_memory = random.one_in(2) ? 8 << 10 : 256 << 10;
+    out.commits_per_read = random.one_in(2) ? 1 : 1'000;
     out.commands_per_read = random.one_in(2) ? 1 : 1'000;
     const bool damage = random.one_in(2);
     for (const Kind& kind : kKinds) {

@@ -60,7 +60,8 @@ struct Setting {
     std::uint64_t seed = 0;
     bool embedded = false;  ///< one node, whose commands wait in its own memory
     std::uint32_t partitions = 1, nodes = 1, programs = 2;
-    std::size_t store_memory = 0;       ///< of decoded rows, a node's partition
+    std::size_t store_memory = 0;  ///< of decoded rows, a node's partition
+    std::size_t commits_per_read = 0;
     std::size_t commands_per_read = 0;  ///< of a decider; with 1, all deciders cut alike
     std::vector<ActionKind> faults;  ///< that occur in this run (swarm testing; Groce et al. 2012)
     bool damages() const;

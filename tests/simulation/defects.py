@@ -23,6 +23,10 @@ DEFECTS = [
     ("rescan_off", "rule 7: no rescan", "core/partition_loop.cpp",
      "    Tip at = rescan_start();\n", "    if (tip_.sequence.value > 0) return {};\n"
      "    Tip at = rescan_start();\n"),
+    ("caught_up_early", "ready after the first read of the log, not after the last",
+     "core/partition_loop.cpp",
+     "        caught_up_ = false;\n        return StepResult::worked;",
+     "        caught_up_ = records_.empty() && !accepted_;\n        return StepResult::worked;"),
     ("apply_before_read_back", "rule 9: applied when appended, not when read back",
      "core/partition_loop.cpp",
      "    log_.append_commit(run_->record);\n    return {};\n}",

@@ -20,6 +20,7 @@ Replica::Replica(std::uint32_t node, Topic& topic, const Setting& setting, const
       codec_(codec),
       witness_(witness) {
     log.commands_per_read = setting.commands_per_read;
+    log.commits_per_read = setting.commits_per_read;
 }
 
 void Replica::start(bool decides) {
@@ -69,7 +70,10 @@ bool Replica::step() {
         if (!verified) done = verified.error();
     } else {
         done = loop_->step();
-        if (loop_->caught_up()) ready_ = true;
+        if (loop_->caught_up() && !ready_) {
+            ready_ = true;
+            early = models->tip().sequence < must_reach;
+        }
     }
     if (done) return *done == StepResult::worked;
     if (done.error().code != ErrorCode::io) problem_ = done.error();

@@ -57,6 +57,8 @@ public:
     std::unique_ptr<Models> models;
     std::unique_ptr<apps::OutcomeWaiters> waiters;
     bool orphaned = false;  ///< it applied commits that the log has lost since
+    Sequence must_reach;    ///< what the log had when it started, as far as it could see that
+    bool early = false;     ///< it was ready before it had come so far
     Tip seen;               ///< of the commit published last, or of what it started from
 
 private:

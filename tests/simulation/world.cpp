@@ -74,7 +74,10 @@ bool World::perform(const Action& action) {
         case ActionKind::deliver:
             return deliver(number, partition, action.value);
         case ActionKind::step:
-            return acts_ >= node.paused_until && step(replica, action.value);
+            if (acts_ < node.paused_until || !step(replica, action.value)) return false;
+            if (replica.early && !part.damaged)
+                fail("ready before what the log held at the start is applied");
+            return true;
         case ActionKind::pause:
             node.paused_until = acts_ + action.value % 300;
             return true;

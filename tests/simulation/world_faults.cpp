@@ -51,7 +51,14 @@ bool World::start(std::uint32_t number) {
     for (std::uint32_t p = 0; p < setting_.partitions; ++p) {
         Replica& replica = *node.replicas[p];
         if (replica.running()) continue;
-        replica.start(setting_.embedded || parts_[p]->decider == number);
+        Part& part = *parts_[p];
+        replica.start(setting_.embedded || part.decider == number);
+        read_reference(part);
+        const bool sees_all =
+            !part.damaged && replica.log.lag == 0 &&
+            std::count(setting_.faults.begin(), setting_.faults.end(), ActionKind::lag) == 0;
+        replica.must_reach = Sequence{sees_all ? part.chain.size() : 0};
+        replica.early = false;
         started = true;
     }
     node.up = true;
