@@ -26,7 +26,7 @@ soak: packages  ## simulate for SOAK_SECONDS (600), then kill the real process S
 	@scripts/build release
 	build/tidings_simulation --seconds $${SOAK_SECONDS:-600} --first $${SOAK_FIRST:-1}
 	@scripts/python-environment
-	TIDINGS_KILL_ROUNDS=$${SOAK_KILLS:-200} .venv/bin/python -m pytest tests/system/test_kill.py -q -s -p no:cacheprovider
+	TIDINGS_KILL_ROUNDS=$${SOAK_KILLS:-200} .venv/bin/python -m pytest tests/system/test_kill.py -q -s --timeout 0 -p no:cacheprovider
 
 defects: packages  ## plant every defect of tests/simulation/defects.py, let the simulator find it
 	@scripts/defects
