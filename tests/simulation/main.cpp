@@ -37,15 +37,13 @@ public:
     }
 
 private:
-    bool over() const {
-        if (options_.seconds == 0) return next_ >= options_.first + options_.seeds;
-        return std::chrono::duration<double>(Clock::now() - began_).count() >= options_.seconds;
+    bool over(std::uint64_t seed) const {
+        if (options_.seconds == 0) return seed >= options_.first + options_.seeds;
+        return elapsed() >= options_.seconds;
     }
 
     void work() {
-        while (!over()) {
-            const std::uint64_t seed = next_++;
-            if (options_.seconds == 0 && seed >= options_.first + options_.seeds) return;
+        for (std::uint64_t seed = next_++; !over(seed); seed = next_++) {
             const Setting setting = setting_of(seed);
             const Result result = simulation::run(setting, actions_of(setting, options_.actions));
             const std::lock_guard lock(mutex_);
