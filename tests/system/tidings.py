@@ -128,8 +128,8 @@ class Client:
     def delete(self, path, **options):
         return self.request("DELETE", path, **options)
 
-    def pages(self, path, limit=200, **query):
-        """Every item of a list, page after page."""
+    def pages(self, path, limit=200, most=None, **query):
+        """The first `most` items of a list, or every one, page after page."""
         items, cursor = [], None
         while True:
             asked = {"limit": limit, **query, **({"cursor": cursor} if cursor else {})}
@@ -137,8 +137,8 @@ class Client:
             assert answer.status == 200, answer
             items += answer.json["data"]
             cursor = answer.json["next_cursor"]
-            if cursor is None:
-                return items
+            if cursor is None or (most is not None and len(items) >= most):
+                return items[:most]
 
 
 def at(*parts):
