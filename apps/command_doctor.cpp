@@ -2,15 +2,16 @@
 // wrong and what to do about it.
 #include <unistd.h>
 
-#include <array>
 #include <cstdio>
 #include <memory>
 
 #include "apps/commands.h"
 #include "apps/data_directory.h"
+#include "apps/directory_options.h"
 #include "apps/lock_file.h"
 #include "apps/log_walk.h"
 #include "apps/progress.h"
+#include "connectors/http/auth.h"
 #include "connectors/keys.h"
 #include "events/codec.h"
 #include "projections/models.h"
@@ -21,9 +22,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr std::uint32_t kMostPartitions = 1'024;  // as the configuration allows
+
 class Examination {
 public:
-    explicit Examination(fs::path data) : data_(std::move(data)) {}
+    /// `configured`: the settings are those of a file; otherwise serve may have others.
+    Examination(Config config, bool configured)
+        : config_(std::move(config)), configured_(configured) {}
 
     /// True if nothing is wrong.
     bool run();
@@ -34,6 +39,7 @@ private:
     };
 
     void good(const std::string& what) const { std::printf("ok     %s\n", what.c_str()); }
+    void note(const std::string& what) const { std::printf("note   %s\n", what.c_str()); }
     void bad(const std::string& what, const std::string& remedy) {
         std::printf("WRONG  %s\n       what to do: %s\n", what.c_str(), remedy.c_str());
         sound_ = false;
@@ -41,14 +47,20 @@ private:
 
     bool check_directory();
     void check_keys();
+    bool check_secret_file(const fs::path& file, const std::string& remedy);
+    void check_token_keys();
     void check_partition(const EmbeddedLogReader& reader);
     std::unique_ptr<Models> open_models(PartitionId partition);
     std::optional<Seen> walk_log(const EmbeddedLogReader& reader, const Models* models);
     void check_on_chain(const std::string& name, const Tip& chain, const Tip& wanted,
                         const char* what);
-    void check_models(const std::string& name, const Models& models);
+    void check_models(const std::string& name, const Models& models, const std::string& remedy);
+    bool follows_kafka() const;
+    void check_models_on_kafka();
 
-    const fs::path data_;
+    const Config config_;
+    const bool configured_;
+    const fs::path data_ = config_.data;
     const CapnpCodec codec_;
     bool sound_ = true;
 };
@@ -69,32 +81,51 @@ bool Examination::check_directory() {
     return true;
 }
 
-void Examination::check_keys() {
-    constexpr std::array<std::pair<const char*, const char*>, 3> kFiles{{
-        {"signing.jwk", "tokens issued from it are void; `tidings token` makes a new key"},
-        {"deployment.key", "webhook secrets can't be opened: restore it, or set them again"},
-        {"digest.key",
-         "restore it: without it repeated Idempotency-Keys are taken for new content"},
-    }};
-    bool complete = true;
-    for (const auto& [name, remedy] : kFiles) {
-        const fs::path file = data_ / "keys" / name;
-        std::error_code error;
-        const fs::file_status status = fs::status(file, error);
-        if (!fs::is_regular_file(status)) {
-            bad(file.string() + " is missing", remedy);
-            complete = false;
-            continue;
-        }
-        const fs::perms others = fs::perms::group_all | fs::perms::others_all;
-        if ((status.permissions() & others) != fs::perms::none) {
-            bad(file.string() + " can be read by others", "chmod 600 " + file.string());
-        }
+/// True if it is there.
+bool Examination::check_secret_file(const fs::path& file, const std::string& remedy) {
+    std::error_code error;
+    const fs::file_status status = fs::status(file, error);
+    if (!fs::is_regular_file(status)) {
+        bad(file.string() + " is missing", remedy);
+        return false;
     }
-    if (!complete) return;
-    const auto keys = KeyRing::open(data_);
-    if (!keys) return bad("keys: " + keys.error().detail, "restore keys/ from a backup");
-    good("keys");
+    const fs::perms others = fs::perms::group_all | fs::perms::others_all;
+    if ((status.permissions() & others) != fs::perms::none) {
+        bad(file.string() + " can be read by others", "chmod 600 " + file.string());
+    }
+    return true;
+}
+
+void Examination::check_keys() {
+    const fs::path home = keys_home(config_), keys = home / "keys",
+                   named = config_.deployment_key_file;
+    const fs::path sealing = named.empty() ? keys / "deployment.key" : named;
+    bool complete = check_secret_file(
+        keys / "signing.jwk", "tokens issued from it are void; `tidings token` makes a new key");
+    complete &= check_secret_file(
+        keys / "digest.key",
+        "restore it: without it repeated Idempotency-Keys are taken for new content");
+    std::error_code error;
+    if (!configured_ && !fs::exists(sealing, error)) {
+        note(sealing.string() +
+             " is missing: in order if serve's keys.deployment_key_file names another "
+             "(--config FILE checks that one)");
+    } else {
+        complete &= check_secret_file(
+            sealing, "webhook secrets can't be opened: restore it, or set them again");
+    }
+    if (configured_) check_token_keys();
+    const Result<void> readable = KeyRing::check(home, named);
+    if (!readable) return bad("keys: " + readable.error().detail, "restore it from a backup");
+    if (complete) good("keys");
+}
+
+/// The public keys that serve verifies tokens with, where they are not its own.
+void Examination::check_token_keys() {
+    if (config_.jwks_file.empty()) return;
+    const auto verifier = http::TokenVerifier::from_file(config_.jwks_file, {});
+    if (verifier) return good(config_.jwks_file + ": keys that tokens are verified with");
+    bad("keys.jwks_file: " + verifier.error().detail, "serve does not start without it");
 }
 
 std::unique_ptr<Models> Examination::open_models(PartitionId partition) {
@@ -190,11 +221,10 @@ std::optional<Examination::Seen> Examination::walk_log(const EmbeddedLogReader& 
     return seen;
 }
 
-void Examination::check_models(const std::string& name, const Models& models) {
+void Examination::check_models(const std::string& name, const Models& models,
+                               const std::string& remedy) {
     const std::vector<std::string> findings = models.check();
-    for (const std::string& finding : findings) {
-        bad(name + ": " + finding, "tidings rebuild --swap --data " + data_.string());
-    }
+    for (const std::string& finding : findings) bad(name + ": " + finding, remedy);
     if (!findings.empty()) return;
     good(name + ": sound, at commit " + std::to_string(models.tip().sequence.value));
     for (const ModelDigest& digest : models.digests()) {
@@ -210,10 +240,39 @@ void Examination::check_partition(const EmbeddedLogReader& reader) {
         const std::unique_ptr<Models> models = open_models(partition);
         walk_log(reader, models.get());
         if (models == nullptr) return;
-        check_models("partition " + std::to_string(partition.value) + ": read models", *models);
+        check_models("partition " + std::to_string(partition.value) + ": read models", *models,
+                     "tidings rebuild --swap --data " + data_.string());
     } catch (const std::exception& error) {
         bad("partition " + std::to_string(partition.value) + ": " + error.what(),
             "tidings rebuild --swap --data " + data_.string());
+    }
+}
+
+/// Its log is elsewhere: only the log's id and the read models are here.
+bool Examination::follows_kafka() const {
+    std::error_code error;
+    return fs::exists(data_ / "log_id", error) && !fs::exists(log_directory(data_), error);
+}
+
+void Examination::check_models_on_kafka() {
+    note("the log is on Kafka, and not looked at: tidings topics check");
+    const std::string remedy = "remove " + models_directory(data_).string() +
+                               " and start: they are made anew from the log";
+    std::error_code error;
+    for (std::uint32_t p = 0; p < kMostPartitions; ++p) {
+        const fs::path directory = models_directory(data_, PartitionId{p});
+        if (!fs::exists(directory, error)) continue;
+        const std::string name = "partition " + std::to_string(p) + ": read models";
+        try {  // storage failures are thrown
+            const auto models = Models::open({.directory = directory, .read_only = true});
+            if (models) {
+                check_models(name, **models, remedy);
+            } else {
+                bad(name + ": " + models.error().detail, remedy);
+            }
+        } catch (const std::exception& thrown) {
+            bad(name + ": " + thrown.what(), remedy);
+        }
     }
 }
 
@@ -225,6 +284,10 @@ bool Examination::run() {
         return false;
     }
     check_keys();
+    if (follows_kafka()) {
+        check_models_on_kafka();
+        return sound_;
+    }
     const auto readers = open_log_readers(data_, EmbeddedLogReader::Mode::offline);
     if (!readers) {
         bad("log: " + readers.error().detail, readers.error().code == ErrorCode::usage
@@ -239,14 +302,19 @@ bool Examination::run() {
 }  // namespace
 
 void add_doctor_command(CLI::App& app, Chosen& chosen) {
-    auto data = std::make_shared<std::string>("data");
+    auto options = std::make_shared<DirectoryOptions>();
     CLI::App* command = app.add_subcommand(
         "doctor",
         "Check a stopped broker's data directory: keys, every commit of the log, the read models. "
         "Changes nothing; exit status 1 if something is wrong.");
-    command->add_option("--data", *data, "data directory")->capture_default_str();
-    command->callback([data, &chosen] {
-        chosen = [data] { return Examination(*data).run() ? kDone : kRefused; };
+    add_directory_options(*command, *options);
+    command->callback([options, &chosen] {
+        chosen = [options] {
+            Result<Config> config = read_settings(*options);
+            if (!config) return report(config.error());
+            const bool configured = !options->config.empty();
+            return Examination(std::move(*config), configured).run() ? kDone : kRefused;
+        };
     });
 }
 

@@ -7,6 +7,7 @@
 
 #include "apps/commands.h"
 #include "apps/data_directory.h"
+#include "apps/directory_options.h"
 #include "apps/log_lines.h"
 #include "events/codec.h"
 
@@ -17,7 +18,7 @@ namespace {
 constexpr std::chrono::milliseconds kPoll{100};
 
 struct Options {
-    std::string data = "data";
+    DirectoryOptions directory;
     std::string from;
     bool json = false;
     bool follow = false;
@@ -76,7 +77,9 @@ Result<bool> print(Source& source, const Codec& codec, bool json) {
 
 int run(const Options& options) {
     const CapnpCodec codec;
-    auto readers = open_log_readers(options.data, EmbeddedLogReader::Mode::follow);
+    const Result<Config> config = read_settings(options.directory);
+    if (!config) return report(config.error());
+    auto readers = open_log_readers(config->data, EmbeddedLogReader::Mode::follow);
     if (!readers) return report(readers.error());
     Result<std::vector<Source>> all = sources(options, codec, *readers);
     if (!all) return report(all.error());
@@ -99,7 +102,7 @@ void add(CLI::App& parent, Chosen& chosen, const char* name, const char* help, b
     auto options = std::make_shared<Options>();
     options->follow = follow;
     CLI::App* command = parent.add_subcommand(name, help);
-    command->add_option("--data", options->data, "data directory")->capture_default_str();
+    add_directory_options(*command, options->directory);
     command->add_flag("--json", options->json, "one JSON object a line, with every field");
     command->add_option("--from", options->from,
                         "position to begin at, PARTITION:SEQUENCE; several with commas; only the "

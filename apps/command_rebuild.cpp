@@ -5,6 +5,7 @@
 
 #include "apps/commands.h"
 #include "apps/data_directory.h"
+#include "apps/directory_options.h"
 #include "apps/lock_file.h"
 #include "apps/progress.h"
 #include "core/partition_loop.h"
@@ -23,7 +24,8 @@ constexpr std::size_t kLogCacheBytes = 8u << 20;
 constexpr std::size_t kLogBufferBytes = 32u << 20;
 
 struct Options {
-    std::string data = "data";
+    DirectoryOptions directory;
+    std::string data;  ///< the directory that they name
     std::string into;
     bool swap = false;
 };
@@ -237,7 +239,7 @@ void add_rebuild_command(CLI::App& app, Chosen& chosen) {
                                            "Make the read models anew from the log (the broker "
                                            "must be stopped), and compare them with "
                                            "the live ones: exit status 1 if they differ.");
-    command->add_option("--data", options->data, "data directory")->capture_default_str();
+    add_directory_options(*command, options->directory);
     command->add_option("--into", options->into,
                         "empty directory for the new read models; left out: they are thrown away "
                         "after the comparison, or swapped in");
@@ -245,6 +247,9 @@ void add_rebuild_command(CLI::App& app, Chosen& chosen) {
                       "make the new ones live; the old ones are kept in models.old");
     command->callback([options, &chosen] {
         chosen = [options] {
+            const Result<Config> config = read_settings(options->directory);
+            if (!config) return report(config.error());
+            options->data = config->data;
             const Result<bool> equal = rebuild(*options);
             if (!equal) return report(equal.error());
             return *equal ? kDone : kRefused;

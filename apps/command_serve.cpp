@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "apps/commands.h"
+#include "apps/directory_options.h"
 #include "apps/serve.h"
 
 namespace tidings::apps {
@@ -10,26 +11,20 @@ namespace tidings::apps {
 namespace {
 
 struct Options {
-    std::string config;
-    std::optional<std::string> data, listen;
+    DirectoryOptions directory;
+    std::optional<std::string> listen, kafka, roles;
     bool demo = false;
 };
 
 int run(const Options& options) {
-    Config config;
-    if (!options.config.empty()) {
-        Result<Config> loaded = load_config(options.config);
-        if (!loaded) {
-            report(loaded.error());
-            return kUsage;
-        }
-        config = std::move(*loaded);
-    }
-    if (options.data) config.data = *options.data;
-    if (options.listen) config.listen = *options.listen;
-    const Result<ListenAddress> listen = parse_listen(config.listen);
+    Result<Config> config = read_settings(options.directory);
+    if (!config) return report(config.error());
+    if (options.listen) config->listen = *options.listen;
+    if (options.kafka) config->cluster_brokers = *options.kafka;
+    if (options.roles) config->cluster_roles = *options.roles;
+    const Result<ListenAddress> listen = parse_listen(config->listen);
     if (!listen) return report(listen.error());
-    return serve(config, options.demo);
+    return serve(*config, options.demo);
 }
 
 }  // namespace
@@ -38,10 +33,13 @@ void add_serve_command(CLI::App& app, Chosen& chosen) {
     auto options = std::make_shared<Options>();
     CLI::App* command = app.add_subcommand(
         "serve", "Run the broker: HTTP API, log and read models in one process.");
-    command->add_option("--config", options->config, "configuration file (TOML); see below");
-    command->add_option("--data", options->data, "data directory; instead of the file's `data`");
+    add_directory_options(*command, options->directory);
     command->add_option("--listen", options->listen,
                         "ADDRESS:PORT to listen on; instead of the file's `listen`");
+    command->add_option("--kafka", options->kafka,
+                        "Kafka brokers, as HOST:PORT,...; instead of the file's `cluster.brokers`");
+    command->add_option("--roles", options->roles,
+                        "any of api,decider,projector; instead of the file's `cluster.roles`");
     command->add_flag("--demo", options->demo,
                       "load a small believable program, and print commands to try it with");
     command->footer(settings_help());

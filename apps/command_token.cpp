@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "apps/commands.h"
+#include "apps/directory_options.h"
 #include "apps/token_request.h"
 #include "connectors/keys.h"
 
@@ -12,7 +13,7 @@ namespace tidings::apps {
 namespace {
 
 struct Options {
-    std::string data;
+    DirectoryOptions directory;
     TokenRequest token;
 };
 
@@ -21,11 +22,19 @@ int run(const Options& options) {
         std::chrono::system_clock::now().time_since_epoch());
     const Result<Claims> claims = make_claims(options.token, now.count());
     if (!claims) return report(claims.error());
-    const auto keys = KeyRing::open(options.data);
+    if (options.directory.config.empty() && !options.directory.data) {
+        return report({ErrorCode::usage, "token needs --data or --config"});
+    }
+    const Result<Config> config = read_settings(options.directory);
+    if (!config) return report(config.error());
+    const auto keys = KeyRing::open(keys_home(*config), config->deployment_key_file);
     if (!keys) return report(keys.error());
     const Result<std::string> token = (*keys)->issue_token(*claims);
     if (!token) return report(token.error());
     std::puts(token->c_str());
+    if (!config->jwks_file.empty()) {
+        std::fprintf(stderr, "tidings: serve will not take it: keys.jwks_file names other keys\n");
+    }
     return kDone;
 }
 
@@ -35,7 +44,7 @@ void add_token_command(CLI::App& app, Chosen& chosen) {
     auto options = std::make_shared<Options>();
     CLI::App* command = app.add_subcommand(
         "token", "Print a token, signed with the data directory's own key (made if missing).");
-    command->add_option("--data", options->data, "data directory")->required();
+    add_directory_options(*command, options->directory);
     TokenRequest& token = options->token;
     command->add_option("--role", token.role, "platform, owner, partner, analyst or auditor")
         ->required();

@@ -22,6 +22,28 @@ std::vector<Setting> make_settings() {
          "partitions of the log; fixed when the data directory is made; 0: 4 for a new "
          "directory, otherwise what it has",
          0, 1024},
+        {"cluster.brokers", &C::cluster_brokers,
+         "Kafka brokers, as \"host:9092,host:9092\"; empty: the embedded log"},
+        {"cluster.prefix", &C::cluster_prefix, "prefix of the topics: <prefix>.commands, ..."},
+        {"cluster.roles", &C::cluster_roles,
+         "what this process does: any of api, decider, projector"},
+        {"cluster.replicas", &C::cluster_replicas,
+         "processes that hold the read models of each partition; 0: all of them hold all", 0, 1000},
+        {"cluster.replication", &C::cluster_replication,
+         "replication factor of topics that are made; 0: 3, or as many brokers as there are", 0,
+         100},
+        {"cluster.member_timeout_ms", &C::cluster_member_timeout_ms,
+         "a process that is silent for so long is taken for dead, and others take over", 300,
+         kDayMs},
+        {"cluster.advertise", &C::cluster_advertise,
+         "URL by which other processes reach this one, as \"http://10.0.0.7:8080\"; empty: the "
+         "address that it listens on"},
+        {"cluster.always_decide", &C::cluster_always_decide,
+         "decide every partition held, whoever else does: harmless, wasteful, for trying it out"},
+        {"cluster.publish_events", &C::cluster_publish_events,
+         "publish domain events to <prefix>.events (of processes with the role projector)"},
+        {"upstream.topics", &C::upstream_topics,
+         "Kafka topics that are read as CloudEvents in JSON (of processes with the role api)"},
         {"http.io_threads", &C::io_threads, "threads that serve connections; 0: one per core", 0,
          256},
         {"http.operations", &C::operations, "serve /healthz, /readyz and /metrics"},
@@ -44,6 +66,12 @@ std::vector<Setting> make_settings() {
          "a write waits this long for its outcome before 503 outcome_unknown", 1, kDayMs},
         {"http.token_cache", &C::token_cache, "verified tokens remembered until they expire", 0,
          10'000'000},
+        {"rate_limit.requests_per_second", &C::requests_per_second,
+         "requests of one caller (role, program, partner or sub); more get 429; 0: no limit", 0,
+         1'000'000},
+        {"rate_limit.burst", &C::request_burst,
+         "requests that a caller saves up while idle; 0: as many as rate_limit.requests_per_second",
+         0, 1'000'000},
         {"cors.allowed_origins", &C::allowed_origins,
          "origins whose pages may call the API, as \"https://portal.example\"; \"*\": any"},
         {"keys.jwks_file", &C::jwks_file,
@@ -52,6 +80,9 @@ std::vector<Setting> make_settings() {
         {"keys.deployment_key_file", &C::deployment_key_file,
          "key that seals webhook secrets: 32 bytes, or 64 hex digits; empty: the data directory's "
          "own"},
+        {"keys.data", &C::keys_data,
+         "data directory whose keys/ are used: one for all processes of a deployment on Kafka; "
+         "empty: the own one"},
         {"memory.block_cache_mib", &C::block_cache_mib, "blocks of the read models' tables", 1,
          1 << 20},
         {"memory.write_buffer_mib", &C::write_buffer_mib,
@@ -133,11 +164,39 @@ struct FieldReader {
     }
 };
 
+/// librdkafka's settings have dots in their names, which TOML takes for tables.
+Result<void> read_kafka(const toml::table& table, const std::string& prefix, std::string_view name,
+                        Config& config) {
+    for (const auto& [key, node] : table) {
+        const std::string full = prefix + std::string(key.str());
+        if (const toml::table* inner = node.as_table()) {
+            const Result<void> read = read_kafka(*inner, full + ".", name, config);
+            if (!read) return read;
+        } else if (const auto text = node.value_exact<std::string>()) {
+            config.kafka.emplace_back(full, *text);
+        } else if (const auto number = node.value_exact<std::int64_t>()) {
+            config.kafka.emplace_back(full, std::to_string(*number));
+        } else if (const auto flag = node.value_exact<bool>()) {
+            config.kafka.emplace_back(full, *flag ? "true" : "false");
+        } else {
+            return usage(name, node.source(), "kafka." + full + " must be a string or a number");
+        }
+    }
+    return {};
+}
+
 /// Sets everything in `table`, whose keys start with `prefix`.
 Result<void> read_table(const toml::table& table, const std::string& prefix, std::string_view name,
                         Config& config) {
     for (const auto& [key, node] : table) {
         const std::string full = prefix + std::string(key.str());
+        if (full == "kafka") {
+            const toml::table* kafka = node.as_table();
+            if (kafka == nullptr) return usage(name, node.source(), "kafka must be a table");
+            const Result<void> read = read_kafka(*kafka, "", name, config);
+            if (!read) return read.error();
+            continue;
+        }
         const auto all = settings();
         const auto setting = std::find_if(all.begin(), all.end(),
                                           [&full](const Setting& s) { return s.key == full; });
@@ -226,6 +285,8 @@ std::string settings_help() {
         out << "  " << setting.key << " = " << default_text(setting) << "\n      " << setting.help
             << "\n";
     }
+    out << "  kafka.<name>\n      any setting of librdkafka, as kafka.security.protocol = \"SSL\", "
+           "but for those that the log's promise depends on\n";
     return out.str();
 }
 

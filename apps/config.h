@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -32,10 +33,27 @@ struct Config {
     std::int64_t outcome_timeout_ms = 15'000;
     std::int64_t token_cache = 20'000;
 
+    std::string cluster_brokers;
+    std::string cluster_prefix = "tidings";
+    std::string cluster_roles = "api,decider,projector";
+    std::int64_t cluster_replicas = 0;
+    std::int64_t cluster_replication = 0;
+    std::int64_t cluster_member_timeout_ms = 3'000;
+    std::string cluster_advertise;
+    bool cluster_always_decide = false;
+    bool cluster_publish_events = true;
+    std::vector<std::string> upstream_topics;
+    /// [kafka]: librdkafka's own settings, by name, in the file's order of names.
+    std::vector<std::pair<std::string, std::string>> kafka;
+
+    std::int64_t requests_per_second = 0;
+    std::int64_t request_burst = 0;
+
     std::vector<std::string> allowed_origins;
 
     std::string jwks_file;
     std::string deployment_key_file;
+    std::string keys_data;
 
     std::int64_t block_cache_mib = 96;
     std::int64_t write_buffer_mib = 64;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <openssl/rand.h>
+#include <spdlog/spdlog.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -135,7 +136,14 @@ Result<std::vector<std::unique_ptr<EmbeddedLog>>> open_logs(
     for (auto& opened : opening) {
         auto log = opened.get();
         if (!log && !failed) failed = log.error();
-        if (log) logs.push_back(std::move(*log));
+        if (!log) continue;
+        if ((*log)->tail_was_cut()) {
+            spdlog::warn(
+                "partition {}: the log's last write was cut off and is dropped: in order after a "
+                "power failure, a loss after anything else",
+                (*log)->genesis().partition.value);
+        }
+        logs.push_back(std::move(*log));
     }
     if (failed && failed->code == ErrorCode::log_mismatch) {
         failed->detail += " (" + std::to_string(*count) + " partitions lie in " +

@@ -5,7 +5,6 @@
 #include <set>
 
 #include "apps/demo_content.h"
-#include "apps/http_client.h"
 #include "core/time.h"
 #include "events/json_output.h"
 #include "events/json_value.h"
@@ -20,13 +19,11 @@ constexpr double kHourMs = 3'600'000;
 constexpr double kStartHoursAgo = 336;   // two weeks
 constexpr double kOpensEveryHours = 12;  // the portal's opens are sent in batches
 constexpr std::int64_t kTokenTtlS = 7 * 24 * 3600;
+constexpr double kDayMs = 24 * kHourMs;
 constexpr std::string_view kOwnerName = "Anna Lindqvist";
-
-std::int64_t system_ms() {
-    return std::chrono::duration_cast<milliseconds>(
-               std::chrono::system_clock::now().time_since_epoch())
-        .count();
-}
+constexpr std::string_view kName = "Acme Analytics";
+/// The program's name until all of it is there: a load that was interrupted is known by it.
+constexpr std::string_view kLoadingName = "Acme Analytics (demo, not completely loaded)";
 
 std::string decimal(std::uint64_t cents) {
     std::string out = std::to_string(cents / 100);
@@ -36,16 +33,18 @@ std::string decimal(std::uint64_t cents) {
     return out;
 }
 
-/// Plays the demo against the server, one request after the other.
+/// Plays the demo, one request after the other. Each step may be repeated: sends and replies have
+/// keys, partners opens and reads are what they were; so an interrupted load is played again.
 class Player {
 public:
-    explicit Player(const DemoOptions& options, Url url)
-        : options_(options), client_(std::move(url)), path_("/v1/programs/" + options.program) {}
+    explicit Player(const DemoOptions& options)
+        : options_(options), path_("/v1/programs/" + options.program) {}
 
     Result<void> issue_tokens();
-    Result<bool> exists();
+    /// There is a program, and not one of which a load has left the half.
+    Result<bool> complete();
     Result<void> load();
-    Result<std::string> commands();
+    Result<std::string> commands(const std::string& url);
 
 private:
     struct Step {
@@ -64,6 +63,8 @@ private:
                               const std::string& token, std::string body, Headers headers = {});
     Result<JsonValue> call(const char* method, const std::string& target, const std::string& token,
                            std::string body = {}, Headers headers = {});
+    Result<void> find_start();
+    Result<void> name_program(std::string_view name);
     Result<void> create();
     Result<void> send_message(std::size_t index);
     Result<void> plan_opens(std::size_t index);
@@ -75,10 +76,11 @@ private:
     std::string import_line(const demo::Partner& partner) const;
     void play_at(double hours_ago);
 
+    std::int64_t clock_ms() const { return options_.clock().wall_ms; }
+
     const DemoOptions& options_;
-    HttpClient client_;
     const std::string path_;
-    const std::int64_t now_ms_ = system_ms();
+    std::int64_t now_ms_ = clock_ms();  ///< of the demo: what all its times are relative to
     std::string platform_, owner_;
     const std::vector<demo::Partner> partners_ = demo::partners();
     std::map<std::size_t, std::string> message_ids_;
@@ -93,7 +95,7 @@ Result<std::string> Player::token(Role role, const std::string& sub, std::string
     claims.name = name;
     if (role != Role::platform) claims.program = ProgramId{options_.program};
     if (!partner.empty()) claims.partner = PartnerId{std::string(partner)};
-    claims.expires_at_s = now_ms_ / 1000 + kTokenTtlS;
+    claims.expires_at_s = clock_ms() / 1000 + kTokenTtlS;
     return options_.issue_token(claims);
 }
 
@@ -110,7 +112,7 @@ Result<void> Player::issue_tokens() {
 Result<HttpResponse> Player::send(const char* method, const std::string& target,
                                   const std::string& token, std::string body, Headers headers) {
     headers.emplace_back("Authorization", "Bearer " + token);
-    return client_.request(method, target, headers, std::move(body));
+    return options_.ask(method, target, headers, std::move(body));
 }
 
 Result<JsonValue> Player::call(const char* method, const std::string& target,
@@ -126,17 +128,37 @@ Result<JsonValue> Player::call(const char* method, const std::string& target,
     return parse_json(answer->body);
 }
 
-Result<bool> Player::exists() {
+Result<bool> Player::complete() {
     const Result<HttpResponse> answer = send("GET", path_, platform_, {});
     if (!answer) return answer.error();
-    if (answer->status == 200) return true;
     if (answer->status == 404) return false;
-    return Error{ErrorCode::io, "GET " + path_ + " was answered with " +
-                                    std::to_string(answer->status) + ": " + answer->body};
+    if (answer->status != 200) {
+        return Error{ErrorCode::io, "GET " + path_ + " was answered with " +
+                                        std::to_string(answer->status) + ": " + answer->body};
+    }
+    const Result<JsonValue> program = parse_json(answer->body);
+    if (!program) return program.error();
+    const JsonValue* name = program->find("name");
+    return name == nullptr || name->text != kLoadingName;
+}
+
+/// An interrupted load goes on with the times that it began with: they show at the first partner.
+Result<void> Player::find_start() {
+    const demo::Partner& first = partners_.front();
+    const Result<HttpResponse> answer = send("GET", path_ + "/partners/" + first.id, platform_, {});
+    if (!answer) return answer.error();
+    if (answer->status != 200) return {};
+    const Result<JsonValue> partner = parse_json(answer->body);
+    if (!partner) return partner.error();
+    const JsonValue* joined = partner->find("joined_at");
+    const auto time = joined == nullptr ? std::nullopt : parse_time(joined->text);
+    if (!time) return Error{ErrorCode::io, "the demo's first partner has no time of joining"};
+    now_ms_ = time->value + static_cast<std::int64_t>(first.joined_days_ago * kDayMs);
+    return {};
 }
 
 void Player::play_at(double hours_ago) {
-    const auto lag = static_cast<std::int64_t>(hours_ago * kHourMs) + system_ms() - now_ms_;
+    const auto lag = static_cast<std::int64_t>(hours_ago * kHourMs) + clock_ms() - now_ms_;
     options_.stamp_behind(milliseconds(lag));
 }
 
@@ -150,8 +172,7 @@ std::string Player::import_line(const demo::Partner& partner) const {
     for (const std::string& tag : partner.tags) json.string(tag);
     json.close_array();
     json.key("joined_at")
-        .time(
-            Timestamp{now_ms_ - static_cast<std::int64_t>(partner.joined_days_ago * 24 * kHourMs)});
+        .time(Timestamp{now_ms_ - static_cast<std::int64_t>(partner.joined_days_ago * kDayMs)});
     json.key("metrics").open_object();
     json.key("clicks").number(partner.clicks).key("signups").number(partner.signups);
     json.key("sales").number(partner.sales).key("paid_accounts").number(partner.paid_accounts);
@@ -164,10 +185,23 @@ std::string Player::import_line(const demo::Partner& partner) const {
     return line;
 }
 
-Result<void> Player::create() {
-    const Result<JsonValue> program =
-        call("PUT", path_, platform_, R"({"name":"Acme Analytics","plan":"advanced"})");
+Result<void> Player::name_program(std::string_view name) {
+    std::string body;
+    JsonWriter(body)
+        .open_object()
+        .key("name")
+        .string(name)
+        .key("plan")
+        .string("advanced")
+        .close_object();
+    const Result<JsonValue> program = call("PUT", path_, platform_, std::move(body));
     if (!program) return program.error();
+    return {};
+}
+
+Result<void> Player::create() {
+    const Result<void> named = name_program(kLoadingName);
+    if (!named) return named.error();
     std::string lines;
     for (const demo::Partner& partner : partners_) lines += import_line(partner);
     const Result<JsonValue> imported =
@@ -190,7 +224,9 @@ Result<void> Player::send_message(std::size_t index) {
     json.key("replies_enabled").boolean(message.replies).key("audience");
     json.raw() += audience;
     json.close_object();
-    const Result<JsonValue> sent = call("POST", path_ + "/messages", owner_, std::move(body));
+    const Result<JsonValue> sent =
+        call("POST", path_ + "/messages", owner_, std::move(body),
+             {{"Idempotency-Key", "demo-message-" + std::to_string(index)}});
     if (!sent) return sent.error();
     const JsonValue* id = sent->find("id");
     if (id == nullptr) return Error{ErrorCode::io, "a sent message came back without its id"};
@@ -198,7 +234,8 @@ Result<void> Player::send_message(std::size_t index) {
     return plan_opens(index);
 }
 
-/// Decides which recipients will open the message, and when.
+/// Decides which recipients will open the message, and when. Those in a conversation open it by
+/// posting; those who have opened it in an interrupted load have.
 Result<void> Player::plan_opens(std::size_t index) {
     std::set<std::string> recipients;
     std::string cursor;
@@ -215,10 +252,16 @@ Result<void> Player::plan_opens(std::size_t index) {
         for (const JsonValue& row : rows->items) {
             const JsonValue* partner = row.find("partner");
             const JsonValue* id = partner == nullptr ? nullptr : partner->find("id");
-            if (id != nullptr) recipients.insert(id->text);
+            const JsonValue* opened = row.find("opened_at");
+            if (id != nullptr && opened != nullptr && opened->is_null()) {
+                recipients.insert(id->text);
+            }
         }
         cursor = next->text;
     } while (!cursor.empty());
+    for (const demo::Conversation& conversation : demo::conversations()) {
+        if (conversation.message == index) recipients.erase(std::string(conversation.partner));
+    }
     for (std::size_t i = 0; i < partners_.size(); ++i) {
         if (!recipients.contains(partners_[i].id)) continue;
         const double delay = demo::opening_delay_hours(i, partners_[i], index);
@@ -261,16 +304,18 @@ Result<void> Player::post(const demo::Conversation& conversation, std::size_t in
     std::string body = "{\"body\":";
     append_json_string(body, post.body);
     body += '}';
+    const Headers key{{"Idempotency-Key", "demo-post-" + std::string(conversation.partner) + "-" +
+                                              message + "-" + std::to_string(index)}};
     Result<JsonValue> posted;
     if (post.from_owner) {
         const std::string partner(conversation.partner);
         posted = call("POST", path_ + "/partners/" + partner + "/messages/" + message + "/replies",
-                      owner_, std::move(body));
+                      owner_, std::move(body), key);
     } else {
         const Result<std::string> issued = partner_token(conversation.partner);
         if (!issued) return issued.error();
-        posted =
-            call("POST", "/v1/portal/messages/" + message + "/replies", *issued, std::move(body));
+        posted = call("POST", "/v1/portal/messages/" + message + "/replies", *issued,
+                      std::move(body), key);
     }
     if (!posted) return posted.error();
     return {};
@@ -306,10 +351,13 @@ std::vector<Player::Step> Player::steps() {
     }
     std::stable_sort(all.begin(), all.end(),
                      [](const Step& a, const Step& b) { return a.hours_ago > b.hours_ago; });
+    all.push_back({0, [this] { return name_program(kName); }});
     return all;
 }
 
 Result<void> Player::load() {
+    const Result<void> found = find_start();
+    if (!found) return found.error();
     for (const Step& step : steps()) {
         play_at(step.hours_ago);
         const Result<void> done = step.run();
@@ -333,8 +381,8 @@ std::string row_with(const JsonValue& inbox, const std::function<bool(const Json
     return "msg_...";
 }
 
-std::string render_commands(const DemoOptions& options, const std::string& owner,
-                            const std::array<std::string, 2>& names,
+std::string render_commands(const std::string& url, const std::string& program_id,
+                            const std::string& owner, const std::array<std::string, 2>& names,
                             const std::array<std::string, 2>& tokens, const std::string& unread,
                             const std::string& talk) {
     const std::string partner(demo::kGuides[0]);
@@ -343,13 +391,13 @@ std::string render_commands(const DemoOptions& options, const std::string& owner
     const auto curl = [&](const std::string& token, const std::string& path,
                           const std::string& rest = {}) {
         line("curl -s " + rest + (rest.empty() ? "" : " ") + "-H 'Authorization: Bearer " + token +
-             "' '" + options.url + path + "'");
+             "' '" + url + path + "'");
     };
     const auto post = [&curl](const std::string& token, const std::string& path,
                               const std::string& body) {
         curl(token, path, "-H 'Content-Type: application/json' -d '" + body + "'");
     };
-    const std::string program = "/v1/programs/" + options.program;
+    const std::string program = "/v1/programs/" + program_id;
     line("");
     line("# The owner, " + std::string(kOwnerName) + ": sent messages with their performance");
     curl(owner, program + "/messages");
@@ -377,7 +425,7 @@ std::string render_commands(const DemoOptions& options, const std::string& owner
     return out;
 }
 
-Result<std::string> Player::commands() {
+Result<std::string> Player::commands(const std::string& url) {
     std::array<std::string, 2> names, tokens;
     for (std::size_t i = 0; i < demo::kGuides.size(); ++i) {
         const auto who = std::find_if(
@@ -398,24 +446,26 @@ Result<std::string> Player::commands() {
         const JsonValue* posts = row.find("posts");
         return posts != nullptr && posts->is_number() && posts->text != "0";
     });
-    return render_commands(options_, owner_, names, tokens, unread, talk);
+    return render_commands(url, options_.program, owner_, names, tokens, unread, talk);
 }
 
 }  // namespace
 
-Result<std::string> load_demo(const DemoOptions& options) {
-    Result<Url> url = parse_url(options.url);
-    if (!url) return url.error();
-    Player player(options, std::move(*url));
+Result<void> load_demo(const DemoOptions& options) {
+    Player player(options);
     const Result<void> issued = player.issue_tokens();
     if (!issued) return issued.error();
-    const Result<bool> exists = player.exists();
-    if (!exists) return exists.error();
-    if (!*exists) {
-        const Result<void> loaded = player.load();
-        if (!loaded) return loaded.error();
-    }
-    return player.commands();
+    const Result<bool> complete = player.complete();
+    if (!complete) return complete.error();
+    if (*complete) return {};
+    return player.load();
+}
+
+Result<std::string> demo_commands(const DemoOptions& options, const std::string& url) {
+    Player player(options);
+    const Result<void> issued = player.issue_tokens();
+    if (!issued) return issued.error();
+    return player.commands(url);
 }
 
 }  // namespace tidings::apps

@@ -22,44 +22,66 @@ constexpr std::size_t kLogCacheBytes = 8u << 20;
 }  // namespace
 
 Node::Node(const NodeOptions& options, LockFile lock, std::unique_ptr<KeyRing> keys)
-    : outcome_timeout_ms_(options.outcome_timeout_ms),
+    : options_(options),
       lock_(std::move(lock)),
       keys_(std::move(keys)),
       codec_(std::make_unique<CapnpCodec>()),
-      clock_(options.clock) {}
+      clock_(options.clock),
+      store_resources_(make_store_resources(options.block_cache_bytes, options.write_buffer_bytes)),
+      row_memory_(make_row_memory(options.row_cache_bytes)) {}
 
 Result<std::unique_ptr<Node>> Node::open(const NodeOptions& options) {
     const Result<void> made = make_data_directory(options.data);
     if (!made) return made.error();
     Result<LockFile> lock = LockFile::acquire(options.data);
     if (!lock) return lock.error();
-    Result<std::unique_ptr<KeyRing>> keys =
-        KeyRing::open(options.data, options.deployment_key_file);
+    Result<std::unique_ptr<KeyRing>> keys = KeyRing::open(
+        options.keys_data.empty() ? options.data : options.keys_data, options.deployment_key_file);
     if (!keys) return keys.error();
     std::unique_ptr<Node> node(new Node(options, std::move(*lock), std::move(*keys)));
+    const Result<void> opened = options.cluster ? node->open_cluster() : node->open_embedded();
+    if (!opened) return opened.error();
+    return node;
+}
 
-    auto logs = open_logs(options.data, options.partitions,
-                          make_log_resources(kLogCacheBytes, options.log_buffer_bytes));
+ModelsOptions Node::models_options(PartitionId partition) const {
+    ModelsOptions models;
+    models.directory = models_directory(options_.data, partition);
+    models.resources = store_resources_;
+    models.row_memory = row_memory_;
+    return models;
+}
+
+void Node::put_host(PartitionId partition, std::unique_ptr<PartitionHost> host) {
+    Slot& slot = slots_[partition.value];
+    slot.owner = std::move(host);
+    slot.host.store(slot.owner.get(), std::memory_order_release);
+}
+
+PartitionHost* Node::host_of(PartitionId partition) const {
+    return slots_.at(partition.value).host.load(std::memory_order_acquire);
+}
+
+Result<void> Node::open_embedded() {
+    auto logs = open_logs(options_.data, options_.partitions,
+                          make_log_resources(kLogCacheBytes, options_.log_buffer_bytes));
     if (!logs) return logs.error();
-    const auto resources =
-        make_store_resources(options.block_cache_bytes, options.write_buffer_bytes);
-    const auto row_memory = make_row_memory(options.row_cache_bytes);
+    slots_ = std::vector<Slot>(logs->size());
     std::vector<std::future<Result<std::unique_ptr<Models>>>> opening;
     for (const auto& log : *logs) {
-        ModelsOptions models;
-        models.directory = models_directory(options.data, log->genesis().partition);
-        models.resources = resources;
-        models.row_memory = row_memory;
-        opening.push_back(std::async(std::launch::async, Models::open, models));
+        opening.push_back(
+            std::async(std::launch::async, Models::open, models_options(log->genesis().partition)));
     }
     for (std::size_t i = 0; i < opening.size(); ++i) {
         Result<std::unique_ptr<Models>> models = opening[i].get();
         if (!models) return models.error();
-        node->hosts_.push_back(std::make_unique<PartitionHost>(std::move((*logs)[i]),
-                                                               std::move(*models), *node->codec_,
-                                                               node->clock_, options.metrics));
+        put_host(PartitionId{static_cast<std::uint32_t>(i)},
+                 std::make_unique<PartitionHost>(
+                     std::move((*logs)[i]), std::move(*models), *codec_, clock_,
+                     PartitionHostOptions{.metrics = options_.metrics}));
+        slots_[i].held = true;
     }
-    return node;
+    return {};
 }
 
 Node::~Node() { stop(std::chrono::milliseconds(0)); }
@@ -69,21 +91,40 @@ Result<void> Node::start() {
         name_thread("timer");
         run_timer();
     });
-    for (const auto& host : hosts_) host->start();
-    for (const auto& host : hosts_) {
-        const Result<void> started = host->wait_started();
+    if (cluster_ != nullptr) return start_cluster();
+    for (const Slot& slot : slots_) slot.owner->start();
+    for (const Slot& slot : slots_) {
+        const Result<void> started = slot.owner->wait_started();
         if (!started) return started.error();
     }
     return {};
 }
 
 void Node::cancel_start() {
-    for (const auto& host : hosts_) host->begin_stop(std::chrono::milliseconds(0));
+    for (std::uint32_t p = 0; p < partitions(); ++p) {
+        if (PartitionHost* host = host_of(PartitionId{p})) {
+            host->begin_stop(std::chrono::milliseconds(0));
+        }
+    }
 }
 
 void Node::stop(std::chrono::milliseconds grace) {
-    for (const auto& host : hosts_) host->begin_stop(grace);
-    for (const auto& host : hosts_) host->stop();
+    if (balance_thread_.joinable()) {
+        {
+            const std::lock_guard lock(balance_mutex_);
+            balance_stop_ = true;
+        }
+        balance_wake_.notify_one();
+        balance_thread_.join();
+    }
+    publisher_.reset();
+    for (const Slot& slot : slots_) {
+        if (slot.owner) slot.owner->begin_stop(grace);
+    }
+    for (const Slot& slot : slots_) {
+        if (slot.owner) slot.owner->stop();
+    }
+    if (cluster_ != nullptr) cluster_->leave();
     if (!timer_.joinable()) return;
     {
         const std::lock_guard lock(timer_mutex_);
@@ -97,7 +138,9 @@ void Node::run_timer() {
     bool trusted = true;
     std::unique_lock lock(timer_mutex_);
     while (!timer_wake_.wait_for(lock, kTimerTick, [this] { return timer_stop_; })) {
-        for (const auto& host : hosts_) host->expire();
+        for (std::uint32_t p = 0; p < partitions(); ++p) {
+            if (PartitionHost* host = host_of(PartitionId{p})) host->expire();
+        }
         const Result<Timestamp> stamp = clock_.stamp();  // follows small steps also while idle
         if (stamp.has_value() == trusted) continue;
         trusted = stamp.has_value();
@@ -110,18 +153,21 @@ void Node::run_timer() {
 }
 
 PartitionFigures Node::figures(PartitionId partition) const {
-    return hosts_.at(partition.value)->figures();
+    const PartitionHost* host = host_of(partition);
+    return host == nullptr ? PartitionFigures{} : host->figures();
 }
 
-std::uint32_t Node::partitions() const { return static_cast<std::uint32_t>(hosts_.size()); }
+std::uint32_t Node::partitions() const { return static_cast<std::uint32_t>(slots_.size()); }
+
+bool Node::holds(PartitionId partition) const {
+    return slots_.at(partition.value).held.load(std::memory_order_acquire);
+}
 
 PartitionId Node::partition_of(const ProgramId& program) const {
     return route(program, partitions());
 }
 
-const ReadModels& Node::read(PartitionId partition) const {
-    return hosts_.at(partition.value)->models();
-}
+const ReadModels& Node::read(PartitionId partition) const { return host_of(partition)->models(); }
 
 void Node::submit(Command command, Done done) {
     const Result<Timestamp> stamp = clock_.stamp();
@@ -133,17 +179,26 @@ void Node::submit(Command command, Done done) {
                           "the command takes " + std::to_string(record.size()) +
                               " bytes, more than " + std::to_string(limits::kCommandBytes)});
     }
-    hosts_[partition_of(command.program).value]->submit(
-        command.id, command.digest, std::move(record), outcome_timeout_ms_, std::move(done));
+    PartitionHost* host = host_of(partition_of(command.program));
+    if (host == nullptr) {
+        return done(Error{ErrorCode::overloaded, "this process does not have that partition yet"});
+    }
+    host->submit(command.id, command.digest, std::move(record), options_.outcome_timeout_ms,
+                 std::move(done));
 }
 
 bool Node::pending(const ProgramId& program, const CommandId& id) const {
-    return hosts_[partition_of(program).value]->pending(id);
+    const PartitionHost* host = host_of(partition_of(program));
+    return host != nullptr && host->pending(id);
 }
 
 void Node::wait_for(PartitionId partition, Sequence sequence, int timeout_ms,
                     std::function<void(Result<void>)> done) {
-    hosts_.at(partition.value)->wait_for(sequence, timeout_ms, std::move(done));
+    PartitionHost* host = host_of(partition);
+    if (host == nullptr) {
+        return done(Error{ErrorCode::not_caught_up, "this process does not have that partition"});
+    }
+    host->wait_for(sequence, timeout_ms, std::move(done));
 }
 
 ContentDigest Node::content_digest(std::string_view canonical) const {
@@ -163,9 +218,14 @@ Result<std::string> Node::open(std::string_view sealed, std::string_view context
 }
 
 Result<void> Node::ready() const {
-    for (const auto& host : hosts_) {
+    for (std::uint32_t p = 0; p < partitions(); ++p) {
+        const PartitionHost* host = host_of(PartitionId{p});
+        if (host == nullptr) continue;
         const Result<void> ready = host->ready();
         if (!ready) return ready.error();
+    }
+    if (cluster_ != nullptr) {
+        if (auto fault = cluster_->fault()) return *fault;
     }
     const std::int64_t jump_ms = clock_.jump_ms();
     if (jump_ms == 0) return {};

@@ -1,5 +1,6 @@
 // The running broker on one data directory: its lock, keys, partitions and the timer that tells
-// callers when their time is over. What connectors see of it is Broker.
+// callers when their time is over. What connectors see of it is Broker. On Kafka (node_cluster.cpp)
+// it holds the partitions that fall to it among the live members; otherwise all of them.
 #pragma once
 
 #include <atomic>
@@ -11,9 +12,11 @@
 #include <thread>
 #include <vector>
 
+#include "apps/cluster.h"
 #include "apps/ingress_clock.h"
 #include "apps/lock_file.h"
 #include "apps/partition_host.h"
+#include "apps/placement.h"
 #include "connectors/keys.h"
 #include "core/codec.h"
 #include "projections/broker.h"
@@ -26,6 +29,8 @@ struct NodeOptions {
     /// an error.
     std::uint32_t partitions = 0;
     std::filesystem::path deployment_key_file = {};  ///< empty: the data directory's own
+    std::filesystem::path keys_data = {};  ///< whose keys/ to use; empty: the data directory's own
+    std::optional<ClusterOptions> cluster = {};  ///< nothing: the embedded log
     std::size_t block_cache_bytes = 96u << 20;
     std::size_t write_buffer_bytes = 64u << 20;
     std::size_t row_cache_bytes = 128u << 20;  ///< all partitions together
@@ -56,10 +61,18 @@ public:
 
     const KeyRing& keys() const { return *keys_; }
     PartitionFigures figures(PartitionId partition) const;
+    /// Null on the embedded log.
+    Cluster* cluster() { return cluster_.get(); }
+    /// Null where nothing is published.
+    const kafka::EventPublisher* publisher() const { return publisher_.get(); }
+    /// Where other processes reach this one. Call once it listens.
+    void advertise(std::string url);
     /// Commands are stamped this far before the clock: the demo plays past days.
     void stamp_behind(std::chrono::milliseconds lag) { lag_ms_ = lag.count(); }
 
     std::uint32_t partitions() const override;
+    bool holds(PartitionId partition) const override;
+    std::vector<std::string> holders(PartitionId partition) const override;
     PartitionId partition_of(const ProgramId& program) const override;
     const ReadModels& read(PartitionId partition) const override;
     using Broker::read;
@@ -75,16 +88,54 @@ public:
     Timestamp now() const override;
 
 private:
+    /// One partition. The balancing thread (or open(), before any other thread) writes it.
+    struct Slot {
+        std::unique_ptr<PartitionHost> owner;
+        std::atomic<PartitionHost*> host{nullptr};  ///< never null again once it is set
+        std::atomic<bool> held{false};              ///< fit to answer for
+    };
+    /// The members as last seen, for passing requests on.
+    struct View {
+        std::vector<std::vector<std::string>> holders;  ///< URLs of others, by partition
+    };
+
     Node(const NodeOptions& options, LockFile lock, std::unique_ptr<KeyRing> keys);
+    Result<void> open_embedded();
+    Result<void> open_cluster();
+    ModelsOptions models_options(PartitionId partition) const;
+    void put_host(PartitionId partition, std::unique_ptr<PartitionHost> host);
+    PartitionHost* host_of(PartitionId partition) const;
     void run_timer();
 
-    const std::int64_t outcome_timeout_ms_;
+    // On Kafka.
+    Result<void> start_cluster();
+    Result<void> check_keys() const;
+    void make_publisher();
+    void run_balance();
+    void balance();
+    Result<void> adopt(PartitionId partition);
+    void publish_view(const std::vector<kafka::Member>& live,
+                      const std::vector<PlacedPartition>& placed);
+
+    const NodeOptions options_;
     LockFile lock_;
     std::unique_ptr<KeyRing> keys_;
     std::unique_ptr<Codec> codec_;
     IngressClock clock_;
     std::atomic<std::int64_t> lag_ms_{0};
-    std::vector<std::unique_ptr<PartitionHost>> hosts_;
+    std::shared_ptr<StoreResources> store_resources_;
+    std::shared_ptr<RowMemory> row_memory_;
+    std::unique_ptr<Cluster> cluster_;  ///< outlives the hosts, which use its clients
+    std::vector<Slot> slots_;           ///< by partition
+    std::unique_ptr<kafka::EventPublisher> publisher_;  ///< null where nothing is published
+
+    mutable std::mutex view_mutex_;
+    std::shared_ptr<const View> view_;
+    std::string url_;  ///< empty: not yet listening
+    std::mutex balance_mutex_;
+    std::condition_variable balance_wake_;
+    bool balance_due_ = false, balance_stop_ = false;
+    std::thread balance_thread_;
 
     std::mutex timer_mutex_;
     std::condition_variable timer_wake_;

@@ -22,6 +22,7 @@ constexpr milliseconds kFirstBackoff{10};  // after an i/o error, doubled up to.
 constexpr milliseconds kLongestBackoff{1'000};
 constexpr milliseconds kSlowCommit{1'000};  // worth a warning
 constexpr milliseconds kProgressEvery{1'000};
+constexpr milliseconds kLagEvery{200};
 
 Error not_accepting(const std::string& why) { return {ErrorCode::overloaded, why}; }
 
@@ -32,14 +33,18 @@ Error outcome_unknown() {
 
 }  // namespace
 
-PartitionHost::PartitionHost(std::unique_ptr<EmbeddedLog> log, std::unique_ptr<Models> models,
-                             const Codec& codec, IngressClock& clock, http::Metrics* metrics)
+PartitionHost::PartitionHost(std::unique_ptr<Log> log, std::unique_ptr<Models> models,
+                             const Codec& codec, IngressClock& clock,
+                             const PartitionHostOptions& options)
     : partition_(log->genesis().partition),
       log_(std::move(log)),
       models_(std::move(models)),
       clock_(clock),
-      metrics_(metrics),
-      loop_(*log_, codec, *models_, *this, true) {
+      patient_(options.patient),
+      metrics_(options.metrics),
+      loop_(*log_, codec, *models_, *this, options.decides),
+      decides_(options.decides) {
+    log_->on_activity([this] { wake(); });
     if (metrics_ != nullptr) add_metrics(*metrics_);
 }
 
@@ -51,6 +56,7 @@ PartitionHost::~PartitionHost() {
 
 void PartitionHost::start() {
     accepting_ = true;
+    counters_.all_applied_ms = clock_.steady_ms();
     thread_ = std::thread([this] {
         name_thread("partition " + std::to_string(partition_.value));
         run();
@@ -71,6 +77,7 @@ void PartitionHost::submit(const CommandId& id, const ContentDigest& digest, std
     if (!accepting_.load(std::memory_order_acquire)) {
         return done(not_accepting("the broker is stopping"));
     }
+    if (troubled_.load(std::memory_order_relaxed)) return done(not_accepting(trouble()));
     const std::int64_t now_ms = clock_.steady_ms();
     const Result<OutcomeWaiters::Ticket> ticket =
         outcomes_.add(id, digest, done, now_ms, now_ms + timeout_ms);
@@ -95,6 +102,30 @@ void PartitionHost::expire() {
     positions_.expire(now_ms);
 }
 
+void PartitionHost::set_decides(bool decides) {
+    if (decides_.exchange(decides) != decides) wake();
+}
+
+void PartitionHost::park(bool parked) {
+    if (parked_.exchange(parked) != parked) wake();
+}
+
+bool PartitionHost::caught_up() const {
+    const std::lock_guard lock(state_mutex_);
+    return state_ == State::running && !parked_;
+}
+
+bool PartitionHost::serves() const {
+    const std::lock_guard lock(state_mutex_);
+    return (state_ == State::running || state_ == State::retrying) && !parked_;
+}
+
+std::string PartitionHost::trouble() const {
+    const std::lock_guard lock(state_mutex_);
+    return "partition " + std::to_string(partition_.value) +
+           " cannot write its log and keeps trying: " + problem_.value_or(Error{}).detail;
+}
+
 void PartitionHost::begin_stop(milliseconds grace) {
     stop_by_ms_ = clock_.steady_ms() + grace.count();
     accepting_ = false;
@@ -114,10 +145,13 @@ Result<void> PartitionHost::ready() const {
             if (stopping_) return Error{ErrorCode::overloaded, name + " is stopping"};
             return {};
         case State::starting:
-            return Error{ErrorCode::not_caught_up, name + " is catching up"};
+            return Error{ErrorCode::not_caught_up,
+                         name + " is catching up" + (problem_ ? ": " + problem_->detail : "")};
         case State::retrying:
             return Error{ErrorCode::io, name + " cannot write its log and keeps trying: " +
                                             problem_.value_or(Error{}).detail};
+        case State::parked:
+            return {};  // others have it
         case State::stopped:
             break;
     }
@@ -136,8 +170,12 @@ PartitionFigures PartitionHost::figures() const {
     out.loop.retries = counters_.retries;
     for (std::size_t i = 0; i < out.outcomes.size(); ++i) out.outcomes[i] = counters_.outcomes[i];
     out.applied = Sequence{counters_.applied};
+    const std::int64_t now_ms = clock_.steady_ms();
+    out.lag = counters_.lag;
+    out.unapplied_ms = out.lag == 0 ? 0 : now_ms - counters_.all_applied_ms;
+    out.decides = decides_;
     out.pending = outcomes_.size();
-    out.oldest_pending_ms = outcomes_.oldest_ms(clock_.steady_ms());
+    out.oldest_pending_ms = outcomes_.oldest_ms(now_ms);
     return out;
 }
 
@@ -162,13 +200,19 @@ void PartitionHost::run() {
 
 /// Verifies the log against the read models (rule 7), then applies what they lack.
 Result<void> PartitionHost::catch_up() {
-    const Result<void> verified = loop_.verify_start();
-    if (!verified) return verified.error();
+    Result<LogPosition> end = LogPosition{};
+    for (;;) {
+        const Result<void> verified = loop_.verify_start();
+        if (verified) end = log_->end_of_commits();
+        if (verified && end) break;
+        const Error error = verified ? end.error() : verified.error();
+        if (!patient_ || error.code != ErrorCode::io) return error;
+        retry_later(error);
+        if (stopping_) return {};
+    }
     const Tip start = loop_.tip();
     positions_.reached(start.sequence);
     counters_.applied = start.sequence.value;
-    const Result<LogPosition> end = log_->end_of_commits();
-    if (!end) return end.error();
     const std::uint64_t total = end->value - std::min(end->value, start.next_record.value);
 
     const auto began = SteadyClock::now();
@@ -183,6 +227,10 @@ Result<void> PartitionHost::catch_up() {
     };
     while (!loop_.caught_up() && !stopping_) {
         const Result<StepResult> step = this->step();
+        if (!step && patient_ && step.error().code == ErrorCode::io) {
+            retry_later(step.error());
+            continue;
+        }
         if (!step) return step.error();
         if (*step == StepResult::waiting) pause(kAppendPoll);
         const auto now = SteadyClock::now();
@@ -200,14 +248,18 @@ Result<void> PartitionHost::catch_up() {
 
 /// A failed append is an error here; the loop itself appends the same bytes again at the next step.
 Result<StepResult> PartitionHost::step() {
+    loop_.set_decides(decides_.load(std::memory_order_relaxed));
     Result<StepResult> done = loop_.step();
     keep_counters();
-    if (done && log_->append_failure()) return *log_->append_failure();
+    measure_lag();
+    if (!done) return done;
+    if (auto trouble = log_->trouble()) return *trouble;
     return done;
 }
 
 /// One step; false: the thread ends.
 bool PartitionHost::turn() {
+    if (parked_ && wait_parked()) return true;
     if (!run_started_) run_started_ = SteadyClock::now();
     const Result<StepResult> step = this->step();
     if (!step && step.error().code == ErrorCode::io) {
@@ -220,7 +272,7 @@ bool PartitionHost::turn() {
         problem_ = step.error();
         return false;
     }
-    if (backoff_.count() != 0) recovered();
+    if (resuming_ ? loop_.caught_up() : backoff_.count() != 0) recovered();
     switch (*step) {
         case StepResult::worked:
             return true;
@@ -241,6 +293,26 @@ bool PartitionHost::turn() {
     return true;
 }
 
+/// Sleeps while parked. False: it is to go on.
+bool PartitionHost::wait_parked() {
+    if (stopping_) return false;
+    {
+        const std::lock_guard lock(state_mutex_);
+        if (state_ != State::parked) {
+            log_->rest();
+            // what was not flushed is read from the log again
+            (void)models_->flush();
+        }
+        state_ = State::parked;
+    }
+    pause(kIdleSleep);
+    if (parked_) return true;
+    const std::lock_guard lock(state_mutex_);
+    state_ = State::starting;
+    resuming_ = true;
+    return false;
+}
+
 bool PartitionHost::out_of_grace() const { return stopping_ && clock_.steady_ms() >= stop_by_ms_; }
 
 void PartitionHost::retry_later(const Error& error) {
@@ -248,8 +320,9 @@ void PartitionHost::retry_later(const Error& error) {
         spdlog::error("partition={} cannot write or read its log, and keeps trying: {}",
                       partition_.value, error.detail);
         const std::lock_guard lock(state_mutex_);
-        state_ = State::retrying;
+        if (state_ != State::starting) state_ = State::retrying;
         problem_ = error;
+        troubled_ = true;
     }
     backoff_ = std::clamp(backoff_ * 2, kFirstBackoff, kLongestBackoff);
     const auto until = SteadyClock::now() + backoff_;
@@ -263,9 +336,11 @@ void PartitionHost::retry_later(const Error& error) {
 void PartitionHost::recovered() {
     if (backoff_.count() != 0) spdlog::info("partition={} works again", partition_.value);
     backoff_ = milliseconds(0);
+    resuming_ = false;
     const std::lock_guard lock(state_mutex_);
     state_ = State::running;
     problem_.reset();
+    troubled_ = false;
     started_.notify_all();
 }
 
@@ -320,6 +395,17 @@ void PartitionHost::keep_counters() {
     }
     counters_.alarms.store(now.alarms, relaxed);
     counters_.retries.store(now.retries, relaxed);
+}
+
+void PartitionHost::measure_lag() {
+    const auto now = SteadyClock::now();
+    if (now - measured_ < kLagEvery) return;
+    measured_ = now;
+    const Result<LogPosition> end = log_->end_of_commits();
+    if (!end) return;  // the loop meets the same error
+    const std::uint64_t next = loop_.tip().next_record.value;
+    counters_.lag = loop_.caught_up() ? 0 : end->value - std::min(end->value, next);
+    if (counters_.lag == 0) counters_.all_applied_ms = clock_.steady_ms();
 }
 
 void PartitionHost::on_applied(std::span<const Outcome> outcomes, const Tip& tip) {

@@ -16,8 +16,8 @@
 #include "apps/ingress_clock.h"
 #include "apps/waiters.h"
 #include "connectors/http/metrics.h"
+#include "core/log.h"
 #include "core/partition_loop.h"
-#include "events/embedded_log.h"
 #include "projections/models.h"
 
 namespace tidings::apps {
@@ -27,16 +27,24 @@ struct PartitionFigures {
     LoopCounters loop;
     std::array<std::uint64_t, 4> outcomes{};  ///< by OutcomeStatus
     Sequence applied;
+    std::uint64_t lag = 0;          ///< commit records in the log that are not yet applied
+    std::int64_t unapplied_ms = 0;  ///< how long there have been such; 0: there are none
+    bool decides = false;
     std::size_t pending = 0;  ///< commands submitted here and not yet answered
     std::int64_t oldest_pending_ms = 0;
 };
 
+struct PartitionHostOptions {
+    bool decides = true;               ///< at first; see set_decides
+    bool patient = false;              ///< keeps trying to start where the log does not answer
+    http::Metrics* metrics = nullptr;  ///< outlives the host
+};
+
 class PartitionHost final : private CommitObserver {
 public:
-    /// `codec` and `clock` outlive the host. Metrics are kept in `metrics` if it is not null; it
-    /// outlives the host then.
-    PartitionHost(std::unique_ptr<EmbeddedLog> log, std::unique_ptr<Models> models,
-                  const Codec& codec, IngressClock& clock, http::Metrics* metrics);
+    /// `codec` and `clock` outlive the host.
+    PartitionHost(std::unique_ptr<Log> log, std::unique_ptr<Models> models, const Codec& codec,
+                  IngressClock& clock, const PartitionHostOptions& options);
     /// Stops if stop() was not called. REQUIRES: no call is under way on another thread.
     ~PartitionHost() override;
     PartitionHost(const PartitionHost&) = delete;
@@ -56,6 +64,16 @@ public:
     void expire();
     bool pending(const CommandId& id) const { return outcomes_.pending(id); }
 
+    /// Whether it decides, or only follows. From any thread; takes effect with the next step.
+    void set_decides(bool decides);
+    /// A parked partition does not follow its log, but can still be read as it was. Takes effect
+    /// soon.
+    void park(bool parked);
+    /// Follows its log and has all of it: fit to decide.
+    bool caught_up() const;
+    /// Fit to answer: it had caught up, and goes on or is trying to.
+    bool serves() const;
+
     /// Refuses new commands and lets the thread finish those accepted, for up to `grace`; then
     /// whoever still waits is told outcome_unknown. stop() waits for that, and flushes the models.
     void begin_stop(std::chrono::milliseconds grace);
@@ -67,10 +85,12 @@ public:
     PartitionFigures figures() const;
 
 private:
-    enum class State { starting, running, retrying, stopped };
+    enum class State { starting, running, retrying, parked, stopped };
 
     void run();
     bool turn();
+    bool wait_parked();
+    std::string trouble() const;
     Result<StepResult> step();
     Result<void> catch_up();
     void retry_later(const Error& error);
@@ -79,20 +99,24 @@ private:
     void wake();
     void pause(std::chrono::milliseconds at_most);
     void keep_counters();
+    void measure_lag();
     bool out_of_grace() const;
     void add_metrics(http::Metrics& metrics);
     void on_applied(std::span<const Outcome> outcomes, const Tip& tip) override;
 
     const PartitionId partition_;
-    const std::unique_ptr<EmbeddedLog> log_;
+    const std::unique_ptr<Log> log_;
     const std::unique_ptr<Models> models_;
     IngressClock& clock_;
+    const bool patient_;
     http::Metrics* const metrics_;
     PartitionLoop loop_;
     OutcomeWaiters outcomes_;
     PositionWaiters positions_;
 
     std::atomic<bool> accepting_{false};
+    std::atomic<bool> troubled_{false};  ///< retrying: new commands are refused at once
+    std::atomic<bool> decides_, parked_{false};
     std::atomic<bool> stopping_{false};
     std::atomic<std::int64_t> stop_by_ms_{0};  ///< of clock_.steady_ms()
 
@@ -107,12 +131,15 @@ private:
 
     // Of the partition's thread.
     std::chrono::milliseconds backoff_{0};  ///< 0: the last step did not fail
+    std::chrono::steady_clock::time_point measured_{};
+    bool resuming_ = false;  ///< was parked, and has not caught up since
     std::optional<std::chrono::steady_clock::time_point> run_started_;
     std::optional<http::Histogram> commit_seconds_, run_commands_;
 
     struct Counters {
         std::atomic<std::uint64_t> commits{0}, commands{0}, own_commits{0}, lost_races{0},
-            skipped{0}, alarms{0}, retries{0}, applied{0};
+            skipped{0}, alarms{0}, retries{0}, applied{0}, lag{0};
+        std::atomic<std::int64_t> all_applied_ms{0};  ///< when nothing was left to apply
         std::array<std::atomic<std::uint64_t>, 4> outcomes{};
     };
     Counters counters_;

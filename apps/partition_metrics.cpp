@@ -47,6 +47,15 @@ void PartitionHost::add_metrics(http::Metrics& metrics) {
     metrics.callback(this, Metrics::Kind::gauge, "tidings_applied_sequence",
                      "Sequence of the last commit applied.", labels,
                      [this] { return static_cast<double>(counters_.applied.load()); });
+    metrics.callback(this, Metrics::Kind::gauge, "tidings_log_lag_commits",
+                     "Commit records in the log that are not yet applied here.", labels,
+                     [this] { return static_cast<double>(figures().lag); });
+    metrics.callback(this, Metrics::Kind::gauge, "tidings_oldest_unapplied_seconds",
+                     "How long there have been commits that are not applied here.", labels,
+                     [this] { return static_cast<double>(figures().unapplied_ms) / 1e3; });
+    metrics.callback(this, Metrics::Kind::gauge, "tidings_partition_decides",
+                     "1: this process decides the partition's commands.", labels,
+                     [this] { return figures().decides ? 1.0 : 0.0; });
     metrics.callback(this, Metrics::Kind::gauge, "tidings_pending_commands",
                      "Commands submitted and not yet answered.", labels,
                      [this] { return static_cast<double>(outcomes_.size()); });

@@ -1,5 +1,6 @@
 #include "apps/routes.h"
 
+#include "apps/forwarded_events.h"
 #include "connectors/http/api.h"
 #include "connectors/http/metrics.h"
 #include "connectors/http/operations.h"
@@ -77,11 +78,13 @@ std::string render(const upstream::CloudEventsResult& result) {
     return out;
 }
 
-Task<Response> deliver_events(UpstreamIntake& intake, Request& request) {
-    auto events = upstream::parse_cloudevents(request.headers, request.body);
+Task<Response> deliver_events(UpstreamIntake& intake, bool forwarding, Request& request) {
+    auto events = upstream::parse_cloudevents(request.headers, request.body, forwarding);
     if (!events) co_return http::problem(events.error());
     Actor actor{request.claims->role, request.claims->sub, request.claims->name};
-    const auto result = co_await intake.deliver_cloudevents(std::move(*events), std::move(actor));
+    const bool may_pass_on = !request.command_id;  // one hop
+    const auto result =
+        co_await intake.deliver_cloudevents(std::move(*events), std::move(actor), may_pass_on);
     if (!result) co_return http::problem(result.error());
     Response response;
     response.body = render(*result);
@@ -94,13 +97,24 @@ Task<Response> deliver_events(UpstreamIntake& intake, Request& request) {
 Routes::Routes(Broker& broker, http::TokenVerifier& verifier, http::Metrics& metrics,
                RoutesOptions options)
     : metrics_(metrics),
+      forwarder_(options.forwarding
+                     ? std::make_unique<http::Forwarder>(broker, std::move(options.forwarder))
+                     : nullptr),
       router_(std::make_unique<http::Router>(
-          verifier, http::RouterOptions{.cors_origins = std::move(options.allowed_origins)})),
-      intake_(std::make_unique<UpstreamIntake>(broker)) {
+          verifier,
+          http::RouterOptions{.cors_origins = std::move(options.allowed_origins),
+                              .rate_limit = {.requests_per_second = options.requests_per_second,
+                                             .burst = options.request_burst},
+                              .forwarder = forwarder_.get()})),
+      intake_(std::make_unique<UpstreamIntake>(
+          broker, forwarder_ ? deliver_over(*forwarder_, broker.partitions())
+                             : upstream::DeliverElsewhere())) {
     http::add_api_routes(*router_, broker,
                          http::ApiOptions{.min_position_wait_ms = options.min_position_wait_ms});
     add_upstream_routes();
     add_upstream_metrics();
+    add_router_metrics();
+    if (forwarder_) add_forwarder_metrics();
     if (options.operations) http::add_operations_routes(*router_, broker, metrics);
 }
 
@@ -122,9 +136,16 @@ void Routes::add_upstream_routes() {
          .body = http::BodyKind::raw,
          .consumes = {"*/*"},  // parse_cloudevents tells the modes apart, and refuses others
          .roles = {Role::platform},
-         .handler = [&intake = *intake_](Request& request) {
-             return deliver_events(intake, request);
+         .spans_programs = true,
+         .handler = [&intake = *intake_, forwarding = forwarder_ != nullptr](Request& request) {
+             return deliver_events(intake, forwarding, request);
          }});
+}
+
+void Routes::add_router_metrics() {
+    metrics_.callback(this, http::Metrics::Kind::counter, "tidings_rate_limited_total",
+                      "Requests refused because their caller made too many.", {},
+                      [&router = *router_] { return static_cast<double>(router.rate_limited()); });
 }
 
 void Routes::add_upstream_metrics() {
@@ -141,12 +162,39 @@ void Routes::add_upstream_metrics() {
     add(kWebhooks, kWebhooksHelp, "ignored", &UpstreamCounters::webhooks_ignored);
     add(kWebhooks, kWebhooksHelp, "unauthorized", &UpstreamCounters::webhooks_unauthorized);
     add(kWebhooks, kWebhooksHelp, "refused", &UpstreamCounters::webhooks_refused);
+    metrics_.callback(this, http::Metrics::Kind::counter, "tidings_webhook_unknown_events_total",
+                      "Webhook deliveries ignored because their event is not known.", {},
+                      [&counters = intake_->counters()] {
+                          return static_cast<double>(counters.webhooks_unknown_event.load());
+                      });
     constexpr const char* kEvents = "tidings_cloudevents_total";
     constexpr const char* kEventsHelp = "CloudEvents received, by what became of them.";
     add(kEvents, kEventsHelp, "accepted", &UpstreamCounters::events_accepted);
     add(kEvents, kEventsHelp, "duplicate", &UpstreamCounters::events_duplicate);
     add(kEvents, kEventsHelp, "ignored", &UpstreamCounters::events_ignored);
     add(kEvents, kEventsHelp, "rejected", &UpstreamCounters::events_rejected);
+}
+
+void Routes::add_forwarder_metrics() {
+    using Field = std::atomic<std::uint64_t> http::ForwarderCounters::*;
+    const auto add = [this](const char* name, const char* help, const http::Metrics::Labels& labels,
+                            Field field) {
+        metrics_.callback(this, http::Metrics::Kind::counter, name, help, labels,
+                          [&counters = forwarder_->counters(), field] {
+                              return static_cast<double>((counters.*field).load());
+                          });
+    };
+    constexpr const char* kForwarded = "tidings_forwarded_requests_total";
+    constexpr const char* kForwardedHelp =
+        "Requests for partitions that this process lacks, by what became of them.";
+    using Counters = http::ForwarderCounters;
+    add(kForwarded, kForwardedHelp, {{"result", "answered"}}, &Counters::answered);
+    add(kForwarded, kForwardedHelp, {{"result", "overloaded"}}, &Counters::overloaded);
+    add(kForwarded, kForwardedHelp, {{"result", "outcome_unknown"}}, &Counters::outcome_unknown);
+    add(kForwarded, kForwardedHelp, {{"result", "not_held"}}, &Counters::not_held);
+    add("tidings_forwarding_retries_total",
+        "Processes that failed a forwarded request, after which another one was tried.", {},
+        &Counters::retried);
 }
 
 }  // namespace tidings::apps

@@ -2,9 +2,12 @@
 // connectors that do not know each other.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
+
+#include "connectors/http/forwarder.h"
 
 namespace tidings {
 class Broker;
@@ -23,7 +26,12 @@ namespace tidings::apps {
 struct RoutesOptions {
     std::vector<std::string> allowed_origins;
     int min_position_wait_ms = 2'000;
-    bool operations = true;  ///< /healthz, /readyz, /metrics
+    std::int64_t requests_per_second = 0;  ///< of each caller; 0: no limit
+    std::int64_t request_burst = 0;        ///< 0: requests_per_second
+    bool operations = true;                ///< /healthz, /readyz, /metrics
+    /// The broker may lack partitions: requests for them are passed on to its holders().
+    bool forwarding = false;
+    http::ForwarderOptions forwarder = {};  ///< with `forwarding`; needs issue_internal_token
 };
 
 class Routes {
@@ -36,12 +44,17 @@ public:
     Routes& operator=(const Routes&) = delete;
 
     const http::Router& router() const { return *router_; }
+    /// For upstream facts that do not come over HTTP. Valid while the routes live.
+    upstream::UpstreamIntake& intake() { return *intake_; }
 
 private:
     void add_upstream_routes();
     void add_upstream_metrics();
+    void add_router_metrics();
+    void add_forwarder_metrics();
 
     http::Metrics& metrics_;
+    std::unique_ptr<http::Forwarder> forwarder_;  ///< null without RoutesOptions::forwarding
     std::unique_ptr<http::Router> router_;
     std::unique_ptr<upstream::UpstreamIntake> intake_;
 };

@@ -7,12 +7,15 @@
 #include <cstdio>
 #include <thread>
 
+#include "apps/cluster_metrics.h"
 #include "apps/commands.h"
 #include "apps/demo.h"
+#include "apps/direct_client.h"
 #include "apps/logging.h"
 #include "apps/node.h"
 #include "apps/routes.h"
 #include "apps/signals.h"
+#include "apps/upstream_topics.h"
 #include "connectors/http/auth.h"
 #include "connectors/http/metrics.h"
 #include "connectors/http/server.h"
@@ -40,8 +43,29 @@ void raise_file_limit(std::int64_t connections) {
 
 constexpr std::size_t mib(std::int64_t count) { return static_cast<std::size_t>(count) << 20; }
 
-NodeOptions node_options(const Config& config, http::Metrics& metrics) {
+Result<std::optional<ClusterOptions>> cluster_options(const Config& config) {
+    if (config.cluster_brokers.empty()) return std::optional<ClusterOptions>();
+    const Result<Roles> roles = parse_roles(config.cluster_roles);
+    if (!roles) return roles.error();
+    ClusterOptions options;
+    options.settings = kafka_settings(config);
+    if (const Result<void> good = kafka::check(options.settings); !good) return good.error();
+    options.roles = *roles;
+    options.partitions = static_cast<std::uint32_t>(config.partitions);
+    options.replication = static_cast<std::uint32_t>(config.cluster_replication);
+    options.replicas = static_cast<std::uint32_t>(config.cluster_replicas);
+    options.member_timeout = milliseconds(config.cluster_member_timeout_ms);
+    options.publishes = config.cluster_publish_events;
+    options.always_decides = config.cluster_always_decide;
+    return std::optional<ClusterOptions>(std::move(options));
+}
+
+Result<NodeOptions> node_options(const Config& config, http::Metrics& metrics) {
     NodeOptions options;
+    Result<std::optional<ClusterOptions>> cluster = cluster_options(config);
+    if (!cluster) return cluster.error();
+    options.cluster = std::move(*cluster);
+    options.keys_data = config.keys_data;
     options.data = config.data;
     options.partitions = static_cast<std::uint32_t>(config.partitions);
     options.deployment_key_file = config.deployment_key_file;
@@ -74,7 +98,11 @@ Result<std::unique_ptr<http::TokenVerifier>> make_verifier(const Config& config,
                                                            const KeyRing& keys) {
     http::TokenOptions options;
     options.cache_entries = static_cast<std::size_t>(config.token_cache);
-    if (!config.jwks_file.empty()) return http::TokenVerifier::from_file(config.jwks_file, options);
+    if (!config.jwks_file.empty()) {
+        // Processes of a deployment speak to each other by tokens of the keys that they share.
+        const std::string own = config.cluster_brokers.empty() ? "" : keys.public_jwks();
+        return http::TokenVerifier::from_file(config.jwks_file, options, own);
+    }
     return http::TokenVerifier::create(keys.public_jwks(), options);
 }
 
@@ -90,12 +118,32 @@ std::string loopback_url(const std::string& address, std::uint16_t port) {
     return url_of(address, port);
 }
 
-Result<void> load_and_print_demo(const std::string& url, Node& node) {
+/// By which this process speaks to the others of its deployment, for a short while.
+Result<std::string> internal_token(const KeyRing& keys, const Actor& actor) {
+    constexpr std::chrono::seconds kLife{60};
+    Claims claims;
+    claims.role = actor.role;
+    claims.sub = actor.sub;
+    claims.name = actor.name;
+    const auto now = std::chrono::system_clock::now().time_since_epoch() + kLife;
+    claims.expires_at_s = std::chrono::duration_cast<std::chrono::seconds>(now).count();
+    return keys.issue_token(claims);
+}
+
+DemoOptions demo_options(const Routes& routes, Node& node) {
     DemoOptions options;
-    options.url = url;
+    options.ask = [client = DirectClient(routes.router())](
+                      const char* method, const std::string& target, const Headers& headers,
+                      std::string body) mutable {
+        return client.request(method, target, headers, std::move(body));
+    };
     options.issue_token = [&node](const Claims& claims) { return node.keys().issue_token(claims); };
     options.stamp_behind = [&node](milliseconds lag) { node.stamp_behind(lag); };
-    const Result<std::string> text = load_demo(options);
+    return options;
+}
+
+Result<void> print_demo(const DemoOptions& options, const std::string& url) {
+    const Result<std::string> text = demo_commands(options, url);
     if (!text) return text.error();
     std::printf("%s\n", text->c_str());
     return {};
@@ -104,7 +152,9 @@ Result<void> load_and_print_demo(const std::string& url, Node& node) {
 /// Everything after the configuration; `signals` was made before any other thread.
 Result<void> run(const Config& config, bool demo, ShutdownSignals& signals) {
     http::Metrics metrics;
-    Result<std::unique_ptr<Node>> opened = Node::open(node_options(config, metrics));
+    const Result<NodeOptions> node_settings = node_options(config, metrics);
+    if (!node_settings) return node_settings.error();
+    Result<std::unique_ptr<Node>> opened = Node::open(*node_settings);
     if (!opened) return opened.error();
     Node& node = **opened;
     spdlog::info("start data={} partitions={}", config.data, node.partitions());
@@ -120,15 +170,34 @@ Result<void> run(const Config& config, bool demo, ShutdownSignals& signals) {
     Routes routes(node, **verifier, metrics,
                   {.allowed_origins = config.allowed_origins,
                    .min_position_wait_ms = static_cast<int>(config.min_position_wait_ms),
-                   .operations = config.operations});
+                   .requests_per_second = config.requests_per_second,
+                   .request_burst = config.request_burst,
+                   .operations = config.operations,
+                   .forwarding = node.cluster() != nullptr,
+                   .forwarder = {.issue_internal_token = [&node](const Actor& actor) {
+                       return internal_token(node.keys(), actor);
+                   }}});
+    // before the port opens: what arrived meanwhile would be stamped in the demo's past
+    const DemoOptions demo_program = demo_options(routes, node);
+    Result<void> loaded;
+    if (demo) loaded = load_demo(demo_program);
+    if (!loaded) return loaded;
     const http::ServerOptions options = server_options(config);
     http::Server server(options, routes.router(), metrics);
     const Result<std::uint16_t> port = server.start();
     if (!port) return port.error();
     const std::string url = url_of(options.address, *port);
     spdlog::info("listen url={} io_threads={}", url, options.io_threads);
-    Result<void> loaded;
-    if (demo) loaded = load_and_print_demo(loopback_url(options.address, *port), node);
+    std::unique_ptr<kafka::UpstreamReader> upstream;
+    if (node.cluster() != nullptr && !config.upstream_topics.empty()) {
+        upstream = read_upstream_topics(*node.cluster(), routes.intake(), config.upstream_topics,
+                                        server.executors());
+    }
+    if (node.cluster() != nullptr) {
+        add_cluster_metrics(metrics, &node, *node.cluster(), node.publisher(), upstream.get());
+    }
+    node.advertise(config.cluster_advertise.empty() ? url : config.cluster_advertise);
+    if (demo) loaded = print_demo(demo_program, loopback_url(options.address, *port));
     if (loaded) {
         std::printf("listening on %s\n", url.c_str());
         std::fflush(stdout);
@@ -136,6 +205,8 @@ Result<void> run(const Config& config, bool demo, ShutdownSignals& signals) {
     }
 
     const milliseconds grace(config.shutdown_timeout_ms);
+    metrics.remove_callbacks(&node);
+    upstream.reset();
     server.stop(grace);
     node.stop(grace);
     spdlog::info("stopped");

@@ -297,6 +297,28 @@ Result<std::unique_ptr<KeyRing>> KeyRing::open(const fs::path& data,
     return std::unique_ptr<KeyRing>(new KeyRing(std::move(state)));
 }
 
+Result<void> KeyRing::check(const fs::path& data, const fs::path& deployment_key) {
+    if (!jose::ready()) return Error{ErrorCode::io, "rhonabwy cannot start", {}};
+    const bool own = deployment_key.empty();
+    const fs::path keys = data / "keys";
+    const fs::path signing = keys / "signing.jwk", digest = keys / "digest.key",
+                   sealing = own ? keys / "deployment.key" : deployment_key;
+    for (const fs::path& path : {signing, digest, sealing}) {
+        const auto text = read_file(path);
+        if (!text) return text.error();
+        if (!*text) continue;
+        if (path == signing) {
+            State state;
+            if (const auto loaded = state.load_signing(**text, path); !loaded)
+                return loaded.error();
+            continue;
+        }
+        const auto code = path == digest || own ? ErrorCode::corruption : ErrorCode::usage;
+        if (const auto key = as_key(**text, path, code); !key) return key.error();
+    }
+    return {};
+}
+
 Result<std::string> KeyRing::issue_token(const Claims& claims) const {
     const jose::Jwt jwt = jose::make_jwt();
     if (!jwt) return Error{ErrorCode::io, "rhonabwy: no memory", {}};

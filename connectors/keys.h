@@ -24,6 +24,10 @@ public:
     /// (a file is not a key), usage (`deployment_key` is not a key).
     static Result<std::unique_ptr<KeyRing>> open(const std::filesystem::path& data,
                                                  const std::filesystem::path& deployment_key = {});
+    /// Whether open() would take the files that are there. Makes nothing; a missing file is no
+    /// error. Errors: as open().
+    static Result<void> check(const std::filesystem::path& data,
+                              const std::filesystem::path& deployment_key = {});
     ~KeyRing();
     KeyRing(const KeyRing&) = delete;
     KeyRing& operator=(const KeyRing&) = delete;

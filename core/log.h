@@ -1,9 +1,11 @@
 // Port: one partition's log, made of a command log and a commits log. Two implementations: embedded
-// (RocksDB) and Kafka. Nothing here blocks for the outside: what is not there yet is an empty
-// answer.
+// (RocksDB) and Kafka. What is not there yet is an empty answer; for what is known to be there a
+// read may wait a moment, and is an `io` error if it does not come.
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -56,12 +58,23 @@ public:
     virtual Result<void> read_commits(LogPosition from, std::size_t max_bytes,
                                       std::vector<CommitRecord>& out) = 0;
 
-    /// Position after the last commit record that is known to be durable.
+    /// Position after the last commit record that is known to be durable; 0: genesis alone is
+    /// there.
     virtual Result<LogPosition> end_of_commits() = 0;
 
     /// Another number than before once the connection was lost or the log's leader changed: what
     /// was read earlier may be gone, and other records of the same length may lie there (rule 7).
     virtual std::uint64_t generation() const { return 0; }
+
+    /// Why nothing gets into the log at the moment, although it keeps trying; nothing: all is well.
+    virtual std::optional<Error> trouble() const { return std::nullopt; }
+
+    /// `wake` is called, from any thread, when there may be something new to read or an append may
+    /// be over. Call before the first read. A log that changes only by its own calls need not.
+    virtual void on_activity(std::function<void()> wake) { (void)wake; }
+
+    /// Gives back what reading holds; the next read takes it again.
+    virtual void rest() {}
 };
 
 }  // namespace tidings

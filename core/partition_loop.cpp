@@ -85,6 +85,13 @@ PartitionLoop::PartitionLoop(Log& log, const Codec& codec, Projection& projectio
 
 Tip PartitionLoop::genesis_tip() const { return Tip{.hash = log_.genesis().hash}; }
 
+void PartitionLoop::set_decides(bool decides) {
+    if (decides == decides_) return;
+    decides_ = decides;
+    queue_.clear();
+    queue_bytes_ = 0;
+}
+
 Result<void> PartitionLoop::verify_start() {
     try {
         auto reached = rescan();
@@ -145,7 +152,11 @@ Result<StepResult> PartitionLoop::advance_once() {
         caught_up_ = false;
         return StepResult::worked;
     }
-    caught_up_ = true;
+    // An empty answer may also mean that what lies there is still under way.
+    auto end = log_.end_of_commits();
+    if (end.has_error()) return end.error();
+    caught_up_ = read_from_ >= *end;
+    if (!caught_up_) return StepResult::waiting;
     if (run_) return append_again(append);
     if (!decides_) return StepResult::idle;
     // A lost run's append may still be under way; the log takes one at a time.
@@ -203,6 +214,7 @@ Result<void> PartitionLoop::take(const CommitRecord& record) {
 Result<void> PartitionLoop::accept(const CommitRecord& record, const Envelope& envelope) {
     Accepted next;
     next.tip = advance(envelope, record.position);
+    if (newest_) newest_ = envelope;
     if (run_ && run_->envelope.hash == envelope.hash) {
         next.own = true;
         next.batch = std::move(run_->batch);
@@ -294,7 +306,7 @@ Tip PartitionLoop::rescan_start() const {
 }
 
 /// Rule 7: forward from a commit verified before, by rule 4, to exactly our tip.
-Result<void> PartitionLoop::rescan() const {
+Result<void> PartitionLoop::rescan() {
     Tip at = rescan_start();
     LogPosition from = at.next_record;
     while (at.sequence < tip_.sequence) {
@@ -324,6 +336,7 @@ Result<void> PartitionLoop::rescan() const {
                                 (broken ? " is damaged" : " does not continue the chain"));
             }
             at = advance(*envelope, record.position);
+            newest_ = *envelope;
         }
     }
     if (at == tip_) return {};
@@ -334,9 +347,6 @@ Result<void> PartitionLoop::rescan() const {
 /// Our run is not among the records read. `state` is from before that reading.
 Result<StepResult> PartitionLoop::append_again(AppendState state) {
     if (state == AppendState::pending) return StepResult::waiting;
-    auto end = log_.end_of_commits();
-    if (end.has_error()) return end.error();
-    if (read_from_ < *end) return StepResult::waiting;  // reading is behind; it may yet turn up
     auto reached = rescan();
     if (reached.has_error()) return reached.error();
     ++counters_.retries;
@@ -345,6 +355,8 @@ Result<StepResult> PartitionLoop::append_again(AppendState state) {
 }
 
 Result<StepResult> PartitionLoop::decide_run() {
+    auto checked = check_answered_commands();
+    if (checked.has_error()) return checked.error();
     auto read = read_commands();
     if (read.has_error()) return read.error();
     if (queue_.empty()) return StepResult::idle;
@@ -363,6 +375,36 @@ Result<StepResult> PartitionLoop::decide_run() {
     auto appended = append_run(std::move(batch));
     if (appended.has_error()) return appended.error();
     return log_.append_state() == AppendState::pending ? StepResult::waiting : StepResult::worked;
+}
+
+/// Before deciding on behind what was scanned: the command log still holds what the newest commit
+/// answers, so it is the one that belongs to this log, and was not cut off below the tip (rule 11).
+Result<void> PartitionLoop::check_answered_commands() {
+    if (!newest_) return {};
+    const Envelope& envelope = *newest_;
+    Sha256 hash;
+    for (std::uint64_t next = envelope.first.value; next <= envelope.last.value;) {
+        std::vector<CommandRecord> records;
+        auto read = log_.read_commands(CommandPosition{next}, limits::kRunBytes, records);
+        if (read.has_error()) return read;
+        if (records.empty() || records.front().position.value != next) {
+            return mismatch("command " + std::to_string(next) + " is gone, but " +
+                            commit_name(envelope.sequence.value) + " has answered it");
+        }
+        for (const CommandRecord& record : records) {
+            if (record.position.value != next || next > envelope.last.value) break;
+            hash.update(record.bytes);
+            ++next;
+        }
+    }
+    if (hash.finish() != envelope.commands) {
+        return mismatch(commit_name(envelope.sequence.value) +
+                        " answers other commands than the command log holds at positions " +
+                        std::to_string(envelope.first.value) + " to " +
+                        std::to_string(envelope.last.value));
+    }
+    newest_.reset();
+    return {};
 }
 
 /// Rule 11: positions without gaps, from the first command that is not yet answered.

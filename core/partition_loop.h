@@ -53,7 +53,12 @@ public:
     /// `io`, which may be stepped again.
     Result<StepResult> step();
 
-    /// True while everything is applied that the log has: its last read gave nothing.
+    /// Starts or stops deciding; a run that is already appended is still followed to its end.
+    void set_decides(bool decides);
+    bool decides() const { return decides_; }
+
+    /// True while everything is applied that the log has: its last read gave nothing, and nothing
+    /// lies behind it.
     bool caught_up() const { return caught_up_; }
     const Tip& tip() const { return tip_; }
     const LoopCounters& counters() const { return counters_; }
@@ -84,11 +89,12 @@ private:
     Result<void> check_commands(const Envelope& envelope) const;
     Result<void> publish();
     Result<void> alarm(const CommitRecord& record, Error reason);
-    Result<void> rescan() const;
+    Result<void> rescan();
     Tip rescan_start() const;
 
     Result<StepResult> append_again(AppendState state);
     Result<StepResult> decide_run();
+    Result<void> check_answered_commands();
     Result<void> read_commands();
     Result<bool> decide_next(const CommandRecord& record, std::size_t& run_bytes, Batch& batch);
     Outcome decide_one(const Command& command) const;
@@ -101,9 +107,10 @@ private:
     const Codec& codec_;
     Projection& projection_;
     CommitObserver& observer_;
-    const bool decides_;
+    bool decides_;
     bool caught_up_ = false;
     Tip tip_;                           ///< of the last published commit
+    std::optional<Envelope> newest_;    ///< of that commit, while its commands are still unchecked
     std::uint64_t generation_;          ///< of the log when our tip was last verified
     LogPosition read_from_;             ///< the next commit record to read from the log
     std::deque<CommitRecord> records_;  ///< read, not yet taken

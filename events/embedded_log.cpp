@@ -199,7 +199,9 @@ Result<void> EmbeddedLog::read_commits(LogPosition from, std::size_t max_bytes,
     return tables_->read_commits(from, max_bytes, out);
 }
 
-Result<LogPosition> EmbeddedLog::end_of_commits() { return tip_.next_record; }
+Result<LogPosition> EmbeddedLog::end_of_commits() {
+    return tip_.sequence.value == 0 ? LogPosition{} : tip_.next_record;
+}
 
 Result<std::unique_ptr<EmbeddedLogReader>> EmbeddedLogReader::open(
     const std::filesystem::path& directory, Mode mode, std::shared_ptr<LogResources> resources) {

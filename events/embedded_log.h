@@ -61,7 +61,7 @@ public:
     Result<LogPosition> end_of_commits() override;
 
     /// Why append_state() is unknown.
-    const std::optional<Error>& append_failure() const { return failure_; }
+    std::optional<Error> trouble() const override { return failure_; }
     /// Opening found a record cut off at the WAL's end and dropped it: what a power failure in the
     /// middle of an append leaves (no caller had an answer yet), or what cutting the file does.
     bool tail_was_cut() const { return tail_was_cut_; }

@@ -129,6 +129,15 @@ Result<Envelope> peek_commit(std::string_view record) {
 }
 
 Result<Envelope> decode_commit(std::string_view record) {
+    if (record.starts_with(kGenesisMagic)) {
+        auto genesis = decode_genesis(record);
+        if (genesis.has_error()) return genesis.error();
+        Envelope envelope;
+        envelope.log = genesis->log;
+        envelope.partition = genesis->partition;
+        envelope.hash = genesis->hash;
+        return envelope;
+    }
     auto envelope = peek_commit(record);
     // Of a newer version, too: a flipped bit in the version is none.
     const bool is_newer = !envelope && envelope.error().code == ErrorCode::newer_format;

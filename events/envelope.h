@@ -43,8 +43,9 @@ Result<Genesis> decode_genesis(std::string_view record);
 std::string open_commit(const Envelope& envelope, std::size_t payload_hint);
 void close_commit(Envelope& envelope, std::string& record);
 
-/// Checks magic, version, lengths and the self-hash, and nothing else (rule 4). Errors: corruption,
-/// newer_format.
+/// Checks magic, version, lengths and the self-hash, and nothing else (rule 4). A genesis record is
+/// the commit with sequence 0: where two processes made one at once, readers skip the second.
+/// Errors: corruption, newer_format.
 Result<Envelope> decode_commit(std::string_view record);
 /// The same without the self-hash, for records that this process has just made.
 Result<Envelope> peek_commit(std::string_view record);

@@ -94,7 +94,8 @@ struct AudienceRequest {
     std::size_t limit = limits::kPageDefault;
     std::string cursor;
 };
-/// {"audience":A,"limit"?,"cursor"?}
+/// {"audience"?:A,"limit"?,"cursor"?}; all active partners if the audience is left out, as in a
+/// send.
 AudienceRequest audience_request_from_json(const ProgramId& program, const JsonValue&,
                                            FieldErrors&);
 
@@ -109,6 +110,9 @@ OpenLine open_from_json(const JsonValue&, FieldErrors&);
 
 /// {"up_to":"post_..."?} of the portal's open; the text, to be resolved by the caller.
 std::optional<std::string> up_to_from_json(const JsonValue&, FieldErrors&);
+
+/// {}: what a call without members takes.
+void nothing_from_json(const JsonValue&, FieldErrors&);
 
 // Single fields, shared with connectors that read foreign shapes. Each adds an error at `pointer`
 // if the value is bad.

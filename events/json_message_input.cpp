@@ -374,7 +374,7 @@ AudienceRequest audience_request_from_json(const ProgramId& program, const JsonV
     AudienceRequest out;
     Members members(value, "", errors);
     if (!members.ok()) return out;
-    if (const JsonValue* audience = members.required("audience")) {
+    if (const JsonValue* audience = members.optional("audience")) {
         out.audience = audience_from_json(program, *audience, "/audience", errors);
     }
     if (const JsonValue* limit = members.optional("limit")) {
@@ -415,6 +415,11 @@ std::optional<std::string> up_to_from_json(const JsonValue& value, FieldErrors& 
     members.refuse_unknown();
     if (up_to == nullptr) return std::nullopt;
     return *up_to;
+}
+
+void nothing_from_json(const JsonValue& value, FieldErrors& errors) {
+    Members members(value, "", errors);
+    if (members.ok()) members.refuse_unknown();
 }
 
 std::string webhook_secret_from_json(const JsonValue& value, FieldErrors& errors) {

@@ -38,7 +38,7 @@ struct JsonValue {
 struct JsonMember {
     std::string name;
     JsonValue value;
-    bool operator==(const JsonMember&) const = default;
+    bool operator==(const JsonMember&) const;
 };
 
 /// Deeper nesting is malformed. A filter of depth 16 in a request takes 33 (an array and an object

@@ -5,6 +5,8 @@
 
 #include <functional>
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "core/command.h"
 #include "core/event.h"
@@ -27,7 +29,11 @@ public:
 
     virtual std::uint32_t partitions() const = 0;
     virtual PartitionId partition_of(const ProgramId&) const = 0;
-    /// Thread-safe reads of a partition's read models.
+    /// Whether this process can answer for the partition.
+    virtual bool holds(PartitionId) const { return true; }
+    /// Base URLs ("http://10.0.0.7:8080") of other live processes that hold it, best first.
+    virtual std::vector<std::string> holders(PartitionId) const { return {}; }
+    /// Thread-safe reads of a partition's read models. REQUIRES: holds(partition).
     virtual const ReadModels& read(PartitionId) const = 0;
     const ReadModels& read(const ProgramId& program) const { return read(partition_of(program)); }
 

@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -153,6 +154,10 @@ public:
     virtual std::optional<ProgramView> program(const ProgramId&) const = 0;
     virtual std::optional<std::string> webhook_secret(const ProgramId&) const = 0;  ///< sealed
     virtual PartnerPtr partner(const ProgramId&, const PartnerId&) const = 0;  ///< null: unknown
+    /// Their ids, in the order of the ordinals: what never changes about a partner.
+    /// REQUIRES: the program has partners with these ordinals.
+    virtual std::vector<PartnerId> partner_ids(const ProgramId&,
+                                               std::span<const PartnerOrdinal>) const = 0;
 
     // Everything below answers as if empty for an unknown program.
     virtual ProgramSummary summary(const ProgramId&) const = 0;

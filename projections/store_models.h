@@ -34,6 +34,8 @@ public:
     std::optional<ProgramView> program(const ProgramId&) const override;
     std::optional<std::string> webhook_secret(const ProgramId&) const override;
     PartnerPtr partner(const ProgramId&, const PartnerId&) const override;
+    std::vector<PartnerId> partner_ids(const ProgramId&,
+                                       std::span<const PartnerOrdinal>) const override;
     ProgramSummary summary(const ProgramId&) const override;
     Result<Page<PartnerPtr>> partners(const ProgramId&, const PartnerQuery&,
                                       const PageRequest&) const override;

@@ -34,6 +34,19 @@ PartnerPtr StoreModels::partner(const ProgramId& id, const PartnerId& partner) c
     return partners::find(in.rows, in.number(), partner);
 }
 
+std::vector<PartnerId> StoreModels::partner_ids(const ProgramId& id,
+                                                std::span<const PartnerOrdinal> ordinals) const {
+    const Reading in(*this, id);
+    std::vector<PartnerId> out;
+    out.reserve(ordinals.size());
+    for (const PartnerOrdinal ordinal : ordinals) {
+        const auto row = in.found() ? partners::find(in.rows, in.number(), ordinal) : nullptr;
+        if (!row) throw StorageFailure("a partner that was seen has no row");
+        out.push_back(row->id);
+    }
+    return out;
+}
+
 ProgramSummary StoreModels::summary(const ProgramId& id) const {
     const Reading in(*this, id);
     if (!in.found()) return {};

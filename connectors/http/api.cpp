@@ -62,6 +62,7 @@ void add_api_routes(Router& router, Broker& broker, ApiOptions options) {
     add_conversation_routes(router, *api);
     add_portal_routes(router, *api);
     add_command_routes(router, *api);
+    add_schema_routes(router);
     router.add({.method = "GET",
                 .pattern = "/v1/openapi.json",
                 .name = "get_openapi",

@@ -1,6 +1,6 @@
 // The API of API.md on a router: Upstream platform, Program owner, Partner portal, the outcomes of
-// tracked commands and the API's own description. The webhook deliveries and POST /v1/events come
-// from connectors/upstream and are added by the application.
+// tracked commands, the schemas of the analytics events and the API's own description. The webhook
+// deliveries and POST /v1/events come from connectors/upstream and are added by the application.
 #pragma once
 
 #include <cstddef>

@@ -260,7 +260,7 @@ Result<std::unique_ptr<TokenVerifier>> TokenVerifier::create(std::string_view jw
 }
 
 Result<std::unique_ptr<TokenVerifier>> TokenVerifier::from_file(
-    const std::filesystem::path& jwks_file, TokenOptions options) {
+    const std::filesystem::path& jwks_file, TokenOptions options, std::string_view more) {
     std::ifstream in(jwks_file, std::ios::binary);
     const std::string text{std::istreambuf_iterator<char>(in), {}};
     if (!in) return Error{ErrorCode::io, "cannot read " + jwks_file.string(), {}};
@@ -268,6 +268,14 @@ Result<std::unique_ptr<TokenVerifier>> TokenVerifier::from_file(
     if (!verifier)
         return Error{
             verifier.error().code, jwks_file.string() + ": " + verifier.error().detail, {}};
+    if (more.empty()) return verifier;
+    auto others = create(more, options);
+    if (!others) return others.error();
+    for (std::size_t i = 0; i < (*verifier)->state_->key_sets.size(); ++i) {
+        auto& to = (*verifier)->state_->key_sets[i].keys;
+        auto& from = (*others)->state_->key_sets[i].keys;
+        std::move(from.begin(), from.end(), std::back_inserter(to));
+    }
     return verifier;
 }
 

@@ -26,9 +26,10 @@ public:
     /// is an error (usage).
     static Result<std::unique_ptr<TokenVerifier>> create(std::string_view jwks,
                                                          TokenOptions options);
-    /// The same from a file. Errors: io, usage.
+    /// The same from a file, and from the set `more` unless that is empty. Errors: io, usage.
     static Result<std::unique_ptr<TokenVerifier>> from_file(const std::filesystem::path& jwks_file,
-                                                            TokenOptions options);
+                                                            TokenOptions options,
+                                                            std::string_view more = {});
     ~TokenVerifier();
 
     /// Errors: unauthenticated, with a sentence for the caller that says nothing about keys.

@@ -461,7 +461,7 @@ Task<void> Connection::serve(std::shared_ptr<Connection> self) {
         if (refusal) {
             response = std::move(*refusal);
         } else {
-            response = co_await Router::run(*route, c.request_);
+            response = co_await shared.router.run(*route, c.request_);
         }
         shared.in_flight.fetch_sub(1, std::memory_order_relaxed);
         shared.router.finish(c.request_, response);

@@ -288,7 +288,7 @@ private:
 
     void take(const LineSplitter::Line& line) {
         if (line.too_long) {
-            rejected_.add(line.number, field_code::kTooLong,
+            rejected_.add(line.number, name_of(ErrorCode::payload_too_large),
                           "a line has at most " + std::to_string(limits::kJsonBytes) + " bytes");
         } else if (!is_blank_line(line.text)) {
             work_.add(line.number, line.text, rejected_);
@@ -304,8 +304,9 @@ private:
 
     void submit(Chunk chunk) {
         CommandBody body = work_.command(chunk);
-        const std::size_t index =
-            pipeline_.submit(make_command(request_, program_, std::move(body)));
+        Command command = make_command(request_, program_, std::move(body));
+        command.id = random_command_id();  // one of many: none is the request's
+        const std::size_t index = pipeline_.submit(std::move(command));
         sent_.push_back({index, std::move(chunk)});
     }
 

@@ -124,10 +124,15 @@ bool prefers_async(const Request& request);
 
 // Commands and their outcomes.
 
-/// A command with a random id by the token's holder.
+CommandId random_command_id();
+/// Where to ask what became of it.
+std::string command_location(const CommandId& id);
+/// A command by the token's holder: with the id that the request was passed on with, or else a
+/// random one.
 Command make_command(const Request& request, const ProgramId& program, CommandBody body);
 /// Makes a send or reply of it: its id from the Idempotency-Key if there is one, its digest from
-/// `content`, its caller; tracked.
+/// `content`, its caller; tracked. One that was passed on is remembered in any case: if the
+/// connection breaks, it comes again, here or elsewhere.
 void make_tracked(const Api& api, const Request& request, const Canonical& content,
                   Command& command);
 CallerDigest caller_of(const Api& api, const ProgramId& program, const Claims& claims);
@@ -185,5 +190,6 @@ void add_message_routes(Router& router, Api& api);
 void add_conversation_routes(Router& router, Api& api);
 void add_portal_routes(Router& router, Api& api);
 void add_command_routes(Router& router, Api& api);
+void add_schema_routes(Router& router);
 
 }  // namespace tidings::http

@@ -67,10 +67,22 @@ Task<Result<Response>> post_owner_reply(Api& api, Request& request) {
     co_return co_await write_tracked(api, request, std::move(command));
 }
 
+/// The call has no members: no body, or `{}`.
+Result<void> check_no_members(const Request& request) {
+    if (request.body.empty()) return {};
+    const auto json = parse_json(request.body);
+    if (!json) return json.error();
+    FieldErrors errors;
+    nothing_from_json(*json, errors);
+    if (!errors.empty()) return errors.error();
+    return {};
+}
+
 Task<Result<Response>> mark_replies_read(Api& api, Request& request) {
     const auto scope = find_owner_scope(api, request);
     if (!scope) co_return scope.error();
     if (auto parameters = check_parameters(request); !parameters) co_return parameters.error();
+    if (auto body = check_no_members(request); !body) co_return body.error();
     const ConversationScope& where = scope->conversation;
     Command command =
         make_command(request, scope->program.id(), MarkRead{where.message, where.partner->ordinal});
@@ -97,6 +109,8 @@ void add_conversation_routes(Router& router, Api& api) {
     router.add({.method = "POST",
                 .pattern = conversation + "/read",
                 .name = "mark_replies_read",
+                .body = BodyKind::json,
+                .body_optional = true,
                 .roles = kOwner,
                 .checks_parameters = true,
                 .handler = writing(api, mark_replies_read)});

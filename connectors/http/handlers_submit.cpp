@@ -1,4 +1,5 @@
 // How handlers build commands, submit them, and turn outcomes into answers.
+#include <algorithm>
 #include <boost/uuid/random_generator.hpp>
 #include <boost/uuid/uuid.hpp>
 #include <chrono>
@@ -12,8 +13,6 @@
 
 namespace tidings::http {
 
-namespace {
-
 CommandId random_command_id() {
     thread_local boost::uuids::random_generator_mt19937 generate;  // seeded from the system
     const boost::uuids::uuid uuid = generate();
@@ -24,6 +23,8 @@ CommandId random_command_id() {
 }
 
 std::string command_location(const CommandId& id) { return "/v1/commands/" + to_hex(id.view()); }
+
+namespace {
 
 /// The message as its sender first saw it: nobody had opened it yet.
 std::optional<MessageView> as_sent(const ReadModels& models, const ProgramId& program,
@@ -51,10 +52,16 @@ Task<Result<void>> reach_position(Api& api, Request& request) {
         }
         co_return Result<void>{};
     }
+    // What this process lacks it cannot wait for; the answer speaks of one partition alone anyway.
+    const Broker& broker = api.broker;
+    const bool all_held = std::all_of(positions->begin(), positions->end(),
+                                      [&](const auto& one) { return broker.holds(one.first); });
+    const ProgramId program{std::string(all_held ? std::string_view() : request.program())};
     using Clock = std::chrono::steady_clock;
     const auto deadline =
         Clock::now() + std::chrono::milliseconds(api.options.min_position_wait_ms);
     for (const auto& [partition, sequence] : *positions) {
+        if (!all_held && partition != broker.partition_of(program)) continue;
         if (api.broker.read(partition).tip().sequence >= sequence) continue;
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
         const int wait_ms = std::max(0, static_cast<int>(left.count()));
@@ -85,7 +92,7 @@ Task<Response> run_write(Api& api, Write write, Request& request) {
 Command make_command(const Request& request, const ProgramId& program, CommandBody body) {
     const Claims& claims = *request.claims;
     Command command;
-    command.id = random_command_id();
+    command.id = request.command_id ? *request.command_id : random_command_id();
     command.program = program;
     command.actor = Actor{claims.role, claims.sub, claims.name};
     command.body = std::move(body);
@@ -104,6 +111,7 @@ void make_tracked(const Api& api, const Request& request, const Canonical& conte
         command.id = command_id_of_key(*request.claims, command.program, *request.idempotency_key);
         command.remember = true;
     }
+    if (request.command_id) command.remember = true;
     command.track = true;
     command.digest = api.broker.content_digest(content.bytes());
     command.caller = caller_of(api, command.program, *request.claims);

@@ -22,4 +22,10 @@ std::optional<std::string_view> Request::query_value(std::string_view name) cons
     return first(query, name);
 }
 
+std::string_view Request::program() const {
+    if (program_parameter >= 0) return parameters[static_cast<std::size_t>(program_parameter)];
+    if (claims && claims->program) return claims->program->value;
+    return {};
+}
+
 }  // namespace tidings::http

@@ -38,6 +38,11 @@ struct Request {
     std::string body;              ///< for routes with BodyKind::json and BodyKind::raw
     BodyStream* stream = nullptr;  ///< for routes with BodyKind::stream
     std::optional<Claims> claims;  ///< for routes that need a token
+    bool own = false;              ///< asked by this process itself: no rate limit counts it
+    std::string_view target;  ///< path and query as received; valid until the handler has answered
+    int program_parameter = -1;  ///< index of the program among `parameters`; -1: not in the path
+    /// Set on a request that another process has passed on: the id of the command that it asks.
+    std::optional<CommandId> command_id;
 
     // Filled by the router before the handler runs.
     std::string_view accepted;  ///< the one of the route's `produces` that Accept prefers
@@ -50,6 +55,8 @@ struct Request {
     /// First header of that (lower-case) name, or nothing.
     std::optional<std::string_view> header(std::string_view name) const;
     std::optional<std::string_view> query_value(std::string_view name) const;
+    /// The program that the path names, or else the token; empty: none.
+    std::string_view program() const;
 };
 
 struct Response {

@@ -7,6 +7,7 @@
 #include <stdexcept>
 
 #include "connectors/http/auth.h"
+#include "connectors/http/forwarder.h"
 #include "connectors/http/problem.h"
 #include "connectors/http/text.h"
 
@@ -150,7 +151,11 @@ struct Router::Matches {
 };
 
 Router::Router(TokenVerifier& verifier, RouterOptions options)
-    : verifier_(verifier), options_(std::move(options)), root_(std::make_unique<Node>()) {}
+    : verifier_(verifier), options_(std::move(options)), root_(std::make_unique<Node>()) {
+    if (options_.rate_limit.requests_per_second > 0) {
+        limiter_ = std::make_unique<RateLimiter>(options_.rate_limit);
+    }
+}
 
 Router::~Router() = default;
 
@@ -225,6 +230,9 @@ std::optional<Response> Router::prepare(Request& request, std::string_view targe
     const std::size_t mark = target.find('?');
     const std::string_view path = target.substr(0, mark);
     request.path = path;
+    request.target = target;
+    request.program_parameter = -1;
+    request.command_id.reset();
     Matches matches;
     const Split split = split_path(path, matches.segments);
     if (split == Split::malformed)
@@ -247,6 +255,7 @@ std::optional<Response> Router::prepare(Request& request, std::string_view targe
         return method_not_allowed(allow);
     }
     route = endpoint->route;
+    request.program_parameter = endpoint->program;
     request.parameters.resize(endpoint->captures.size());
     for (std::size_t i = 0; i < endpoint->captures.size(); ++i) {
         request.parameters[i] = matches.segments.at[endpoint->captures[i]];
@@ -265,6 +274,13 @@ std::optional<Response> Router::prepare(Request& request, std::string_view targe
     return std::nullopt;
 }
 
+bool Router::counted_elsewhere(const Route& route, Request& request) const {
+    if (request.own) return true;
+    // whether another process has passed it on is known once it was asked where it belongs
+    if (options_.forwarder != nullptr) (void)options_.forwarder->elsewhere(route, request);
+    return request.command_id.has_value();
+}
+
 std::optional<Response> Router::authenticate(const Endpoint& endpoint, Request& request,
                                              std::int64_t now_s) const {
     const Route& route = *endpoint.route;
@@ -281,6 +297,10 @@ std::optional<Response> Router::authenticate(const Endpoint& endpoint, Request& 
     const auto claims = verifier_.verify(header->substr(kScheme.size()), now_s);
     if (!claims) return problem(claims.error());
     request.claims = **claims;
+    if (limiter_ && !counted_elsewhere(route, request) &&
+        !limiter_->admit(caller_key(*request.claims))) {
+        return problem(error(ErrorCode::rate_limited, "this caller makes too many requests"));
+    }
     if (std::find(route.roles.begin(), route.roles.end(), request.claims->role) ==
         route.roles.end()) {
         return problem(
@@ -295,12 +315,18 @@ std::optional<Response> Router::authenticate(const Endpoint& endpoint, Request& 
     return std::nullopt;
 }
 
-Task<Response> Router::run(const Route& route, Request& request) {
+Task<Response> Router::run(const Route& route, Request& request) const {
     if (route.body == BodyKind::json && request.body.empty() && !route.body_optional) {
         co_return problem(error(ErrorCode::malformed, "a JSON body is expected"));
     }
     std::string failure;
     try {
+        if (options_.forwarder != nullptr) {
+            const auto partition = options_.forwarder->elsewhere(route, request);
+            if (partition) {
+                co_return co_await options_.forwarder->pass_on(route, request, *partition);
+            }
+        }
         co_return co_await route.handler(request);
     } catch (const std::exception& exception) {
         failure = exception.what();

@@ -10,10 +10,12 @@
 #include <vector>
 
 #include "connectors/http/message.h"
+#include "connectors/http/rate_limit.h"
 #include "core/limits.h"
 
 namespace tidings::http {
 
+class Forwarder;
 class TokenVerifier;
 
 enum class BodyKind : std::uint8_t {
@@ -40,12 +42,15 @@ struct Route {
     bool idempotency_header = false;  ///< fills Request::idempotency_key
     bool checks_parameters =
         false;  ///< see Request::parameter_error; false: the router answers 422 itself
+    bool spans_programs = false;  ///< its body names programs: never passed on as a whole
     Handler handler;
 };
 
 struct RouterOptions {
     std::vector<std::string>
         cors_origins;  ///< exact origins, "https://portal.example"; "*" is any; empty: no CORS
+    RateLimitOptions rate_limit = {};  ///< of requests with a valid token, whatever their answer
+    Forwarder* forwarder = nullptr;    ///< outlives the router; null: every partition is held here
 };
 
 /// add() everything first; then all other calls are thread-safe.
@@ -61,6 +66,8 @@ public:
     /// std::invalid_argument otherwise.
     void add(Route route);
     const std::vector<std::unique_ptr<Route>>& routes() const { return routes_; }
+    /// Requests refused with 429 so far.
+    std::uint64_t rate_limited() const { return limiter_ ? limiter_->refused() : 0; }
 
     /// The first half, which needs no body: on success sets `route` and fills `request`'s
     /// parameters, query, claims, accepted and idempotency_key from its method, `target` (path and
@@ -69,8 +76,9 @@ public:
     std::optional<Response> prepare(Request& request, std::string_view target, bool has_body,
                                     std::int64_t now_s, const Route*& route) const;
 
-    /// The second half: calls the handler; an exception becomes 500 and is logged.
-    static Task<Response> run(const Route& route, Request& request);
+    /// The second half: calls the handler, or passes the request on to a process that holds its
+    /// partition; an exception becomes 500 and is logged.
+    Task<Response> run(const Route& route, Request& request) const;
 
     /// Adds the CORS headers that `request` asks for.
     void finish(const Request& request, Response& response) const;
@@ -89,11 +97,14 @@ private:
                                 std::string& allow);
     std::optional<Response> authenticate(const Endpoint& endpoint, Request& request,
                                          std::int64_t now_s) const;
+    /// A request of this process itself, or one that the process which passed it on has counted.
+    bool counted_elsewhere(const Route& route, Request& request) const;
     Response preflight(const std::string& allow) const;
     bool origin_allowed(std::string_view origin) const;
 
     TokenVerifier& verifier_;
     RouterOptions options_;
+    std::unique_ptr<RateLimiter> limiter_;  ///< null without a limit
     std::vector<std::unique_ptr<Route>> routes_;
     std::unique_ptr<Node> root_;
 };

@@ -308,14 +308,29 @@ CloudEvent structured_event(const JsonValue& json, std::size_t index) {
     return event;
 }
 
-Result<std::vector<CloudEvent>> batch(std::string_view body) {
+/// What an event in binary mode would be in the JSON format.
+std::string structured_json(const Attributes& attributes, const JsonValue* data) {
+    std::string out;
+    JsonWriter json(out);
+    json.open_object();
+    for (std::size_t i = 0; i < kAttributes; ++i) {
+        if (attributes.values[i]) json.key(kNames[i]).string(*attributes.values[i]);
+    }
+    if (data != nullptr) append_json(json.key("data").raw(), *data);
+    json.close_object();
+    return out;
+}
+
+Result<std::vector<CloudEvent>> batch(std::string_view body, bool keep_json) {
     const Result<JsonValue> json = parse_json(body);
     if (json.has_error()) return json.error();
     if (!json->is_array()) return invalid("a batch must be an array");
     std::vector<CloudEvent> events;
     events.reserve(json->items.size());
-    for (const JsonValue& item : json->items)
+    for (const JsonValue& item : json->items) {
         events.push_back(structured_event(item, events.size()));
+        if (keep_json) append_json(events.back().json, item);
+    }
     return events;
 }
 
@@ -326,12 +341,14 @@ Result<std::vector<CloudEvent>> single(CloudEvent event) {
 }
 
 Result<std::vector<CloudEvent>> binary(const Headers& headers, const std::string& content_type,
-                                       std::string_view body) {
+                                       std::string_view body, bool keep_json) {
     CloudEvent event;
-    take_attributes(event, attributes_of(headers));
+    const Attributes attributes = attributes_of(headers);
+    take_attributes(event, attributes);
     const auto type = find_type(event.type);
     if (!type || std::holds_alternative<Error>(event.what)) return single(std::move(event));
     if (body.empty() || *type == Type::partner_deleted) {
+        if (keep_json) event.json = structured_json(attributes, nullptr);
         take_data(event, *type, nullptr);
         return single(std::move(event));
     }
@@ -341,24 +358,26 @@ Result<std::vector<CloudEvent>> binary(const Headers& headers, const std::string
     }
     const Result<JsonValue> data = parse_json(body);
     if (data.has_error()) return data.error();
+    if (keep_json) event.json = structured_json(attributes, &*data);
     take_data(event, *type, &*data);
     return single(std::move(event));
 }
 
 }  // namespace
 
-Result<std::vector<CloudEvent>> parse_cloudevents(const Headers& headers, std::string_view body) {
+Result<std::vector<CloudEvent>> parse_cloudevents(const Headers& headers, std::string_view body,
+                                                  bool keep_json) {
     const std::string type = media_type(header(headers, "content-type").value_or(""));
-    if (type == "application/cloudevents-batch+json") return batch(body);
+    if (type == "application/cloudevents-batch+json") return batch(body, keep_json);
     if (type == "application/cloudevents+json") {
-        Result<CloudEvent> event = parse_cloudevent_json(body);
+        Result<CloudEvent> event = parse_cloudevent_json(body, keep_json);
         if (event.has_error()) return event.error();
         return single(std::move(*event));
     }
     if (boost::algorithm::starts_with(type, "application/cloudevents")) {
         return Error{ErrorCode::unsupported_media_type, "only the JSON event format is read", {}};
     }
-    if (header(headers, "ce-specversion")) return binary(headers, type, body);
+    if (header(headers, "ce-specversion")) return binary(headers, type, body, keep_json);
     if (!type.empty() && !is_json(type)) {
         return Error{
             ErrorCode::unsupported_media_type,
@@ -370,11 +389,13 @@ Result<std::vector<CloudEvent>> parse_cloudevents(const Headers& headers, std::s
         "not a CloudEvent: neither a ce-specversion header nor a CloudEvents content type");
 }
 
-Result<CloudEvent> parse_cloudevent_json(std::string_view json) {
+Result<CloudEvent> parse_cloudevent_json(std::string_view json, bool keep_json) {
     const Result<JsonValue> parsed = parse_json(json);
     if (parsed.has_error()) return parsed.error();
     if (!parsed->is_object()) return invalid("an event must be an object");
-    return structured_event(*parsed, 0);
+    CloudEvent event = structured_event(*parsed, 0);
+    if (keep_json) append_json(event.json, *parsed);
+    return event;
 }
 
 CommandId cloudevent_command_id(const ProgramId& program, std::string_view source,

@@ -33,15 +33,18 @@ struct CloudEvent {
     ProgramId program;
     std::optional<std::int64_t> time_micros;
     std::string content;  ///< canonical bytes of what it asks: the same in every mode
+    std::string json;     ///< the event in the JSON format, if it was to be kept
     std::variant<IgnoredEvent, CommandBody, UnresolvedOpen, Error> what;
 };
 
 /// Errors (of the request as a whole): malformed, unsupported_media_type, invalid. What is wrong
-/// with one event is in that event. Unknown attributes and members are ignored.
-Result<std::vector<CloudEvent>> parse_cloudevents(const Headers& headers, std::string_view body);
+/// with one event is in that event. Unknown attributes and members are ignored. `keep_json`: for
+/// events that may have to be delivered elsewhere.
+Result<std::vector<CloudEvent>> parse_cloudevents(const Headers& headers, std::string_view body,
+                                                  bool keep_json = false);
 
 /// The same, from one event in the JSON format, such as an upstream topic holds.
-Result<CloudEvent> parse_cloudevent_json(std::string_view json);
+Result<CloudEvent> parse_cloudevent_json(std::string_view json, bool keep_json = true);
 
 /// SHA-256, truncated, over "tidings.cloudevent.v1\n" and (program, source, id), each with its
 /// length before it.

@@ -1,7 +1,10 @@
 #include "connectors/upstream/intake.h"
 
 #include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/uuid/random_generator.hpp>
+#include <memory>
 
 #include "connectors/await_outcome.h"
 
@@ -136,9 +139,82 @@ Result<CommandBody> UpstreamIntake::resolve(const CloudEvent& event,
     return CommandBody(std::move(command));
 }
 
+/// Takes out what this process lacks and can be carried out at all.
+std::vector<UpstreamIntake::Group> UpstreamIntake::take_lacking(
+    std::vector<CloudEvent>& events) const {
+    std::vector<Group> groups;
+    std::erase_if(events, [&](CloudEvent& event) {
+        if (std::holds_alternative<IgnoredEvent>(event.what)) return false;
+        if (std::holds_alternative<Error>(event.what)) return false;
+        const PartitionId partition = broker_.partition_of(event.program);
+        if (broker_.holds(partition)) return false;
+        auto group = std::find_if(groups.begin(), groups.end(), [partition](const Group& one) {
+            return one.partition == partition;
+        });
+        if (group == groups.end()) group = groups.insert(group, Group{partition, {}, {}});
+        group->indexes.push_back(event.index);
+        group->events.push_back(std::move(event.json));
+        return true;
+    });
+    return groups;
+}
+
+/// Delivers all groups at once, and adds what became of their events to `result`.
+boost::asio::awaitable<Result<void>> UpstreamIntake::pass_on(std::vector<Group> groups, Actor actor,
+                                                             CloudEventsResult& result) {
+    namespace asio = boost::asio;
+    using Answer = Result<CloudEventsResult>;
+    struct Answers {
+        std::size_t waiting;
+        std::vector<Answer> of;  ///< each group
+    };
+    const auto executor = co_await asio::this_coro::executor;
+    auto answers = std::make_shared<Answers>();
+    answers->waiting = groups.size();
+    answers->of.assign(groups.size(), Answer(Error{ErrorCode::io, "not delivered elsewhere", {}}));
+    // Named, as every closure of a co_await (await_outcome.h).
+    auto start = [this, executor, answers, &groups, &actor](auto done) {
+        for (std::size_t i = 0; i < groups.size(); ++i) {
+            asio::co_spawn(executor,
+                           elsewhere_(groups[i].partition, std::move(groups[i].events), actor),
+                           [answers, i, done](const std::exception_ptr& failure, Answer answer) {
+                               if (!failure) answers->of[i] = std::move(answer);
+                               if (--answers->waiting == 0) done(true);
+                           });
+        }
+    };
+    co_await await_callback<bool>(std::move(start));
+
+    std::optional<Error> failed;
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+        const Answer& answer = answers->of[i];
+        if (answer.has_error()) {
+            if (!failed) failed = answer.error();
+            continue;
+        }
+        result.accepted += answer->accepted;
+        result.duplicates += answer->duplicates;
+        result.ignored += answer->ignored;
+        for (const auto& one : answer->rejected) {
+            result.rejected.push_back({groups[i].indexes.at(one.index), one.code, one.detail});
+        }
+        for (const auto& [partition, sequence] : answer->positions) {
+            Sequence& newest = result.positions[partition];
+            newest = std::max(newest, sequence);
+        }
+    }
+    if (failed) co_return *failed;
+    co_return Result<void>{};
+}
+
 boost::asio::awaitable<Result<CloudEventsResult>> UpstreamIntake::deliver_cloudevents(
-    std::vector<CloudEvent> events, Actor actor) {
+    std::vector<CloudEvent> events, Actor actor, bool may_pass_on) {
     CloudEventsResult result;
+    std::vector<Group> lacking;
+    if (elsewhere_) lacking = take_lacking(events);
+    if (!lacking.empty() && !may_pass_on) {
+        co_return Error{ErrorCode::not_caught_up, "a program has moved to another process", {}};
+    }
     std::vector<Submitted> submitted;
     Pipeline pipeline(broker_);
     const auto reject = [&result](std::size_t index, const Error& error) {
@@ -191,9 +267,13 @@ boost::asio::awaitable<Result<CloudEventsResult>> UpstreamIntake::deliver_cloude
             ++result.accepted;
         }
     }
+    count(result);  // what is delivered elsewhere is counted there
+    if (!lacking.empty()) {
+        const auto passed = co_await pass_on(std::move(lacking), actor, result);
+        if (!passed && !failed) failed = passed.error();
+    }
     std::sort(result.rejected.begin(), result.rejected.end(),
               [](const auto& left, const auto& right) { return left.index < right.index; });
-    count(result);
     if (failed) co_return *failed;
     co_return result;
 }

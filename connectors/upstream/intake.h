@@ -5,6 +5,7 @@
 #include <atomic>
 #include <boost/asio/awaitable.hpp>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -55,10 +56,17 @@ struct CloudEventsResult {
     Positions positions;
 };
 
+/// Delivers events (each in the JSON format) of one partition, in order, to a process that holds
+/// it. Indexes in the result are those of `events`. Errors: as deliver_cloudevents().
+using DeliverElsewhere = std::function<boost::asio::awaitable<Result<CloudEventsResult>>(
+    PartitionId partition, std::vector<std::string> events, Actor actor)>;
+
 /// Thread-safe. The broker outlives it, and it outlives its coroutines.
 class UpstreamIntake {
 public:
-    explicit UpstreamIntake(Broker& broker) : broker_(broker) {}
+    /// `elsewhere`: for events whose partition this process does not hold; empty: it holds all.
+    explicit UpstreamIntake(Broker& broker, DeliverElsewhere elsewhere = {})
+        : broker_(broker), elsewhere_(std::move(elsewhere)) {}
 
     /// One Partnero delivery; header names in lower case.
     boost::asio::awaitable<DeliveryResult> deliver_partnero(ProgramId program, std::string raw_body,
@@ -66,9 +74,11 @@ public:
 
     /// Events take effect independently, in order within a program, each once per (program, source,
     /// id). Errors: those of Broker::submit; then some may have taken effect, and sending all of
-    /// them again is harmless.
+    /// them again is harmless. `may_pass_on`: false for events that come from another process; what
+    /// is not held is then not_caught_up. REQUIRES: with `elsewhere`, the events' JSON was kept,
+    /// and one thread runs the coroutine's executor.
     boost::asio::awaitable<Result<CloudEventsResult>> deliver_cloudevents(
-        std::vector<CloudEvent> events, Actor actor);
+        std::vector<CloudEvent> events, Actor actor, bool may_pass_on = true);
 
     const UpstreamCounters& counters() const { return counters_; }
 
@@ -84,7 +94,18 @@ private:
     Result<CommandBody> resolve(const CloudEvent& event, const UnresolvedOpen& open) const;
     void count(const CloudEventsResult& result);
 
+    /// Events of one partition that are delivered elsewhere.
+    struct Group {
+        PartitionId partition;
+        std::vector<std::size_t> indexes;  ///< in the batch
+        std::vector<std::string> events;
+    };
+    std::vector<Group> take_lacking(std::vector<CloudEvent>& events) const;
+    boost::asio::awaitable<Result<void>> pass_on(std::vector<Group> groups, Actor actor,
+                                                 CloudEventsResult& result);
+
     Broker& broker_;
+    const DeliverElsewhere elsewhere_;
     UpstreamCounters counters_;
 };
 

@@ -63,8 +63,10 @@ Ran run(const std::vector<std::string>& words) {
 /// A stopped broker's directory: a program, three partners, one message, one open.
 class Stopped {
 public:
-    Stopped() {
-        const auto node = start_node(node_options(directory_.path()));
+    explicit Stopped(const std::filesystem::path& deployment_key = {}) {
+        NodeOptions options = node_options(directory_.path());
+        options.deployment_key_file = deployment_key;
+        const auto node = start_node(options);
         apply(*node, kAcme, program_body());
         apply(*node, kAcme, partners_body(3));
         const EventNumber message = apply(*node, kAcme, send_body("Distinct")).outcome.answer;
@@ -111,7 +113,9 @@ TEST_CASE("wrong usage is status 2") {
              {"fly"},
              {"log"},
              {"audit"},
-             {"serve", "--kafka", "x"},
+             {"serve", "--kafka", "localhost:9", "--roles", "api,boss"},
+             {"topics"},
+             {"topics", "check"},
              {"serve", "--listen", "x"},
              {"serve", "--config", "/nonexistent/tidings.toml"},
              {"token"},
@@ -229,6 +233,90 @@ TEST_CASE("doctor finds keys that are open or gone, and a lost log") {
     CHECK_FALSE(std::filesystem::exists(key));
     std::filesystem::remove_all(stopped.path() + "/log");
     wrong("no log");
+}
+
+void write_secret(const std::filesystem::path& file, const std::string& content) {
+    std::ofstream(file, std::ios::binary) << content;
+    std::filesystem::permissions(file, std::filesystem::perms::owner_read);
+}
+
+TEST_CASE("doctor reads the settings that serve reads") {
+    const TemporaryDirectory elsewhere;
+    const std::filesystem::path key = elsewhere.path() / "sealing.key",
+                                jwks = elsewhere.path() / "jwks.json",
+                                file = elsewhere.path() / "tidings.toml";
+    write_secret(key, std::string(64, 'a'));
+    const Stopped stopped(key);
+    const std::string own = stopped.path() + "/keys/deployment.key";
+    REQUIRE_FALSE(std::filesystem::exists(own));
+    const std::string settings = "data = \"" + stopped.path() +
+                                 "\"\n[keys]\ndeployment_key_file = \"" + key.string() + "\"\n";
+    std::ofstream(file) << settings;
+    const auto doctor = [&file](int status, const std::string& words) {
+        const Ran ran = run({"doctor", "--config", file.string()});
+        INFO(ran.out << ran.err);
+        CHECK(ran.status == status);
+        CHECK(contains(ran.out + ran.err, words));
+    };
+
+    // whoever does not say where serve's key lies is told, not alarmed, and no key is made
+    const Ran unnamed = run({"doctor", "--data", stopped.path()});
+    INFO(unnamed.out);
+    CHECK(unnamed.status == kDone);
+    CHECK(contains(unnamed.out, "note   " + own + " is missing"));
+    CHECK_FALSE(std::filesystem::exists(own));
+
+    doctor(kDone, "ok     keys");
+    std::filesystem::permissions(key, std::filesystem::perms::others_read,
+                                 std::filesystem::perm_options::add);
+    doctor(kRefused, "chmod 600 " + key.string());
+    std::filesystem::remove(key);
+    doctor(kRefused, key.string() + " is missing");
+    write_secret(key, "short");
+    doctor(kRefused, "not a key of 32 bytes");
+    std::filesystem::remove(key);
+    write_secret(key, std::string(32, 'k'));
+    doctor(kDone, "ok     keys");
+
+    // the keys of another data directory
+    const std::filesystem::path shared = elsewhere.path() / "shared";
+    std::filesystem::create_directory(shared);
+    std::filesystem::rename(stopped.path() + "/keys", shared / "keys");
+    doctor(kRefused, "digest.key is missing");
+    std::ofstream(file) << settings << "data = \"" << shared.string() << "\"\n";
+    doctor(kDone, "ok     keys");
+    CHECK_FALSE(std::filesystem::exists(stopped.path() + "/keys"));
+    std::filesystem::rename(shared / "keys", stopped.path() + "/keys");
+
+    std::ofstream(file) << settings << "jwks_file = \"" << jwks.string() << "\"\n";
+    doctor(kRefused, "keys.jwks_file");
+    std::filesystem::copy_file(stopped.path() + "/keys/signing.jwk", jwks);
+    doctor(kRefused, "keys.jwks_file");  // one key, not a set of keys
+    std::ofstream(file) << "[keys]\n";   // its own key, which is not there
+    const Ran own_key = run({"doctor", "--config", file.string(), "--data", stopped.path()});
+    CHECK(own_key.status == kRefused);
+    CHECK(contains(own_key.out, own + " is missing"));
+}
+
+TEST_CASE("the commands on a directory take serve's configuration file") {
+    const Stopped stopped;
+    const TemporaryDirectory elsewhere;
+    const std::string file = elsewhere.path() / "tidings.toml";
+    std::ofstream(file) << "data = \"" << stopped.path() << "\"\n";
+    for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+             {"doctor"}, {"rebuild"}, {"log", "cat"}, {"token", "--role", "platform"}}) {
+        auto configured = words;
+        configured.insert(configured.end(), {"--config", file});
+        const Ran good = run(configured);
+        INFO(words[0] << ": " << good.out << good.err);
+        CHECK(good.status == kDone);
+        configured.back() = elsewhere.path() / "missing.toml";
+        CHECK(run(configured).status == kUsage);
+        configured.back() = file;
+        configured.insert(configured.end(), {"--data", elsewhere.path() / "none"});
+        if (words[0] != "token") CHECK(run(configured).status != kDone);
+    }
+    CHECK(run({"token", "--role", "platform"}).status == kUsage);
 }
 
 TEST_CASE("log cat prints every command and what was decided") {

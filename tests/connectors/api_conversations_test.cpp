@@ -141,5 +141,24 @@ TEST_CASE("replies are refused where off or not in the plan, reading goes on") {
           204);
 }
 
+TEST_CASE("marking replies read takes no members") {
+    World world;
+    world.make_program({"grace"});
+    const std::string path = kAcme + "/partners/grace/messages/" + world.send() + "/read";
+    CHECK(world.post(kOwner, path).status == 204);
+    CHECK(world.post(kOwner, path, "{}").status == 204);
+    const std::size_t before = world.broker.submitted.size();
+    for (const char* bad : {"{", "x", "{\"x\":1", "\xFF"}) {
+        CHECK(world.post(kOwner, path, bad).status == 400);
+        CHECK(world.post(kOwner, path, bad).code() == "malformed");
+    }
+    const Answer unknown = world.post(kOwner, path, R"({"x":1,"up_to":"post_1"})");
+    CHECK(unknown.status == 422);
+    CHECK(unknown.fields() ==
+          std::map<std::string, std::string>{{"/x", "unknown_field"}, {"/up_to", "unknown_field"}});
+    CHECK(world.post(kOwner, path, "[]").fields().at("") == "wrong_type");
+    CHECK(world.broker.submitted.size() == before);
+}
+
 }  // namespace
 }  // namespace tidings::http::testing

@@ -148,6 +148,12 @@ TEST_CASE("an audience is reviewed, then sent to as reviewed") {
     CHECK(send().status == 201);
     world.make_program({"pat"});
     CHECK(send().code() == "audience_changed");
+    // left out, the audience is everyone, here as in a send
+    const Answer everyone = world.post(kOwner, kAcme + "/audiences", "{}");
+    CHECK(everyone.status == 200);
+    CHECK(everyone.json().at("count") == 4);
+    CHECK(everyone.body ==
+          world.post(kOwner, kAcme + "/audiences", R"({"audience":{"type":"all"}})").body);
     CHECK(world
               .post({Role::analyst, "acme"}, kAcme + "/audiences",
                     R"({"audience":{"type":"filter","filter":{"any":[]}}})")

@@ -147,7 +147,7 @@ TEST_CASE("an import applies good lines and tells the bad ones") {
                         std::string(row.at("code").as_string()) + "; ";
             CHECK_FALSE(row.at("detail").as_string().empty());
         }
-        CHECK(rejected == "3 malformed; 4 invalid; 5 invalid; 6 malformed; 8 too_long; ");
+        CHECK(rejected == "3 malformed; 4 invalid; 5 invalid; 6 malformed; 8 payload_too_large; ");
         CHECK_FALSE(answer.header("Tidings-Position").empty());
     }
     CHECK(world.get(kOwner, kAcme + "/partners/a").text("name") == "Ada");

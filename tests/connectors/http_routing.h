@@ -52,7 +52,7 @@ inline Handler named(const std::string& name) {
 }
 
 struct Routing {
-    testing::TemporaryDirectory data;
+    tidings::testing::TemporaryDirectory data;
     std::unique_ptr<KeyRing> keys = std::move(KeyRing::open(data.path()).value());
     std::unique_ptr<TokenVerifier> verifier =
         std::move(TokenVerifier::create(keys->public_jwks(), {}).value());

@@ -43,6 +43,10 @@ public:
     }
 
     Tip tip() const override { return {}; }
+    std::vector<PartnerId> partner_ids(const ProgramId&,
+                                       std::span<const PartnerOrdinal>) const override {
+        return {};
+    }
     std::optional<ProgramView> program(const ProgramId&) const override { return {}; }
     ProgramSummary summary(const ProgramId&) const override { return {}; }
     Result<Page<PartnerPtr>> partners(const ProgramId&, const PartnerQuery&,

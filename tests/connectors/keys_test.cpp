@@ -44,6 +44,27 @@ TEST_CASE("a fresh directory makes its keys once, readable by their owner alone"
     CHECK(first->public_jwks().find("\"d\"") == std::string::npos);
 }
 
+TEST_CASE("a check of keys makes none, and takes what open() takes") {
+    const testing::TemporaryDirectory data;
+    CHECK(KeyRing::check(data.path()).has_value());
+    CHECK(files_in(data.path()) == 0);
+    const auto keys = data.path() / "keys";
+    REQUIRE(KeyRing::open(data.path()).has_value());
+    CHECK(KeyRing::check(data.path()).has_value());
+    for (const char* name : {"signing.jwk", "deployment.key", "digest.key"}) {
+        std::filesystem::rename(keys / name, keys / "aside");
+        CHECK(KeyRing::check(data.path()).has_value());
+        std::ofstream(keys / name) << "no key";
+        const auto checked = KeyRing::check(data.path());
+        REQUIRE_FALSE(checked.has_value());
+        CHECK(checked.error().code == ErrorCode::corruption);
+        CHECK(checked.error().code == KeyRing::open(data.path()).error().code);
+        std::filesystem::rename(keys / "aside", keys / name);
+    }
+    std::ofstream(keys / "other") << "no key";
+    CHECK(KeyRing::check(data.path(), keys / "other").error().code == ErrorCode::usage);
+}
+
 TEST_CASE("several that open a fresh directory at once agree on its keys") {
     const testing::TemporaryDirectory data;
     std::vector<std::thread> threads;

@@ -2,7 +2,6 @@
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <rapidcheck.h>
 
 #include <boost/algorithm/string/case_conv.hpp>
 #include <filesystem>
@@ -10,7 +9,7 @@
 
 #include "core/time.h"
 #include "events/json_value.h"
-#include "tests/support/catch.h"
+#include "tests/support/property.h"
 
 namespace tidings::upstream {
 namespace {
@@ -336,7 +335,7 @@ TEST_CASE("bad deliveries are told by pointer and rule") {
 
 TEST_CASE("no mutation of a delivery upsets the parser") {
     const auto deliveries = recorded();
-    CHECK(rc::check([&] {
+    CHECK_PROPERTY([&] {
         std::string body = deliveries[*rc::gen::inRange<std::size_t>(0, deliveries.size())].body;
         const int edits = *rc::gen::inRange(1, 8);
         for (int i = 0; i < edits; ++i) {
@@ -355,7 +354,7 @@ TEST_CASE("no mutation of a delivery upsets the parser") {
             RC_ASSERT(!delivery.error().fields.empty());
         }
         RC_ASSERT(!verify_signature(body, kSecret, {{"signature", std::string(64, '0')}}));
-    }));
+    });
 }
 
 }  // namespace

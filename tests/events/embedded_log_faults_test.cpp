@@ -99,7 +99,7 @@ TEST_CASE("a full disk: the same bytes are appended again, once there is room") 
     for (int attempt = 0; attempt < 3; ++attempt) {
         CHECK(!script.append(record));
         CHECK(script.log().append_state() == AppendState::unknown);
-        CHECK(script.log().append_failure()->code == ErrorCode::io);
+        CHECK(script.log().trouble()->code == ErrorCode::io);
     }
     CHECK(script.log().append_command("third").has_value());  // queueing goes on
     disk->set_full(false);

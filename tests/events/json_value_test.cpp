@@ -1,13 +1,11 @@
 #include "events/json_value.h"
 
-#include <rapidcheck.h>
-
 #include <chrono>
 #include <string>
 
 #include "events/json_output.h"
 #include "events/text.h"
-#include "tests/support/catch.h"
+#include "tests/support/property.h"
 
 namespace tidings {
 namespace {
@@ -181,16 +179,16 @@ JsonValue any_value(int depth) {
 }
 
 TEST_CASE("any json tree survives writing and reading") {
-    CHECK(rc::check([] {
+    CHECK_PROPERTY([] {
         const JsonValue value = any_value(4);
         const auto back = parse_json(written(value));
         RC_ASSERT(back.has_value());
         RC_ASSERT(*back == value);
-    }));
+    });
 }
 
 TEST_CASE("mutated json is parsed or refused, and what is parsed is well-formed") {
-    CHECK(rc::check([] {
+    CHECK_PROPERTY([] {
         std::string text = written(any_value(4));
         for (const int edits = *rc::gen::inRange(1, 5);
              int i : *rc::gen::container<std::vector<int>>(static_cast<std::size_t>(edits),
@@ -208,7 +206,7 @@ TEST_CASE("mutated json is parsed or refused, and what is parsed is well-formed"
         }
         RC_ASSERT(valid_utf8(text));
         RC_ASSERT(*parse_json(written(*value)) == *value);
-    }));
+    });
 }
 
 TEST_CASE("json parsing speed", "[slow]") {

@@ -1,10 +1,8 @@
 #include "events/text.h"
 
-#include <rapidcheck.h>
-
 #include <string>
 
-#include "tests/support/catch.h"
+#include "tests/support/property.h"
 
 namespace tidings {
 namespace {
@@ -57,12 +55,12 @@ TEST_CASE("ids") {
 }
 
 TEST_CASE("no bytes upset the text functions") {
-    CHECK(rc::check([](const std::string& bytes) {
+    CHECK_PROPERTY([](const std::string& bytes) {
         if (!valid_utf8(bytes)) return;
         RC_ASSERT(code_points(bytes) <= bytes.size());
         RC_ASSERT(!is_blank(bytes) || bytes.empty() || has_white_space(bytes));
         RC_ASSERT(valid_utf8(bytes + bytes));
-    }));
+    });
 }
 
 }  // namespace

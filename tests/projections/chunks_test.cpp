@@ -1,12 +1,11 @@
 #include "projections/chunks.h"
 
-#include <rapidcheck.h>
 #include <map>
 #include <set>
 
 #include "core/limits.h"
 #include "projections/bytes.h"
-#include "tests/support/catch.h"
+#include "tests/support/property.h"
 
 namespace tidings {
 namespace {
@@ -37,7 +36,7 @@ std::string merged(std::string_view key, const std::vector<std::string>& operati
 }
 
 TEST_CASE("a set chunk holds what a std::set holds, however its operations were merged") {
-    rc::check([] {
+    CHECK_PROPERTY([] {
         const std::uint32_t chunk = *rc::gen::element(0u, 1u, 65535u);
         std::set<std::uint32_t> expected;
         std::vector<std::string> operations;
@@ -80,7 +79,7 @@ TEST_CASE("large set chunks take the Roaring form and come back") {
 }
 
 TEST_CASE("a column chunk holds what an array holds, at every width") {
-    rc::check([] {
+    CHECK_PROPERTY([] {
         const Key key = Key(Table::inbox_counter, 1).u8(0).u32(3);
         std::map<std::uint16_t, std::int64_t> expected;
         std::vector<std::string> operations;
@@ -136,7 +135,7 @@ TEST_CASE("malformed rows are refused, not misread") {
 }
 
 TEST_CASE("a bitmap built from words has their members") {
-    rc::check([] {
+    CHECK_PROPERTY([] {
         std::set<std::uint32_t> expected;
         BitmapBuilder builder;
         for (std::uint16_t container = 0; container < 3; ++container) {

@@ -1,16 +1,14 @@
-#include <rapidcheck.h>
-
 #include "projections/cursor.h"
 #include "projections/rows.h"
 #include "projections/search.h"
-#include "tests/support/catch.h"
+#include "tests/support/property.h"
 
 namespace tidings {
 namespace {
 
 TEST_CASE("a cursor comes back as it was made, for its own list only") {
-    rc::check([](const std::vector<std::uint64_t>& numbers, const std::string& list,
-                 const std::string& text) {
+    CHECK_PROPERTY([](const std::vector<std::uint64_t>& numbers, const std::string& list,
+                      const std::string& text) {
         const std::string cursor = make_cursor('p', list, numbers, text);
         const auto parsed = parse_cursor('p', list, cursor, numbers.size());
         RC_ASSERT(parsed.has_value());

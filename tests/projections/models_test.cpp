@@ -211,8 +211,11 @@ void compare(const Models& models, const MemoryState& state) {
         const ProgramSummary summary = models.summary(id);
         REQUIRE(summary.messages == program.messages.size());
         std::uint64_t active = 0, unread = 0;
-        for (const auto& [ordinal, partner] : program.partners)
+        for (const auto& [ordinal, partner] : program.partners) {
             active += partner.status == PartnerStatus::active ? 1 : 0;
+            const std::vector<PartnerOrdinal> one{{ordinal}};
+            REQUIRE(models.partner_ids(id, one) == std::vector<PartnerId>{partner.id});
+        }
         for (const auto& [number, message] : program.messages)
             unread += stats_of(message).unread_replies;
         REQUIRE(summary.partners == active);
