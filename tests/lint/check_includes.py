@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Arrows point inward only: apps -> connectors -> projections -> events -> core.
 
-Also: connectors never include each other, heavy libraries stay where they belong, and every include
-of ours is root-relative. Exit status 1 names every line that breaks a rule.
+Also: connectors never include each other, heavy libraries stay where they belong, every include of
+ours is root-relative, and no property's answer is thrown away. Exit status 1 names every line that
+breaks a rule.
 """
 import re
 import sys
@@ -11,12 +12,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 LAYERS = ["core", "events", "projections", "connectors", "apps"]
 OUTSIDE = ["bench", "tests"]  # may include everything; nothing may include them
+# Its answer thrown away is a test that cannot fail; CHECK_PROPERTY looks at it.
+BARE_PROPERTY = re.compile(r"\brc::check\s*\(")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 # Library (as its headers begin) -> the files that may include it, as patterns on the path.
 RESERVED = {
     "rocksdb/": r"(events/embedded_log|projections/(rocks_)?store)[^/]*|bench/physical_limits\.cpp|tests/(events|projections|support)/.*",
     "catch2/": r"tests/support/catch\.h",
+    "rapidcheck": r"tests/support/property\.h",
     "capnp/": r"(tests/)?events/.*",
     "boost/beast": r"connectors/.*|apps/http_client\.cpp|bench/.*|tests/(connectors|apps)/.*",
     "boost/asio": r"connectors/.*|apps/.*|bench/.*|tests/(connectors|apps)/.*",
@@ -56,6 +60,8 @@ def faults_of_own(path, target):
 
 def faults(path, text):
     for number, line in enumerate(text.splitlines(), 1):
+        if BARE_PROPERTY.search(line) and path != "tests/support/property.h":
+            yield f"{path}:{number}: a property is checked with CHECK_PROPERTY"
         match = INCLUDE.match(line)
         if not match:
             continue
@@ -84,6 +90,10 @@ SELF_TEST = [
     ("connectors/http/a.cpp", '#include "server.h"'),
     ("projections/inboxes.cpp", "#include <rocksdb/db.h>"),
     ("tests/core/money_test.cpp", "#include <catch2/catch.hpp>"),
+    ("tests/core/money_test.cpp", "#include <rapidcheck.h>"),
+    ("tests/support/generators.h", "#include <rapidcheck/gen/Numeric.h>"),
+    ("tests/core/money_test.cpp", "    rc::check([] {"),
+    ("tests/core/money_test.cpp", "    CHECK(rc::check([] {"),
 ]
 
 

@@ -11,7 +11,7 @@ import time
 import uuid
 from dataclasses import dataclass
 
-from programs import named
+from programs import filtered, named
 from tidings import Client, at
 
 PARTNERS = [f"p{n:02}" for n in range(40)]
@@ -27,6 +27,7 @@ class Send:
     key: str
     audience: list = None  # None: all
     message: str = None    # its id, once it is known
+    rule: dict = None      # the filter that selects the audience, if it is not named
 
     @property
     def recipients(self):
@@ -158,10 +159,12 @@ class Load:
         self.books = books
         self.callers = callers
         self.stop = threading.Event()
-        jobs = [self.sender, self.sender, self.opener, self.opener, self.replier, self.replier,
-                self.upserter]
         self.threads = [threading.Thread(target=self._work, args=(job, n, seed * 100 + n))
-                        for n, job in enumerate(jobs)]
+                        for n, job in enumerate(self.jobs())]
+
+    def jobs(self):
+        return [self.sender, self.sender, self.opener, self.opener, self.replier, self.replier,
+                self.upserter]
 
     def run(self, acknowledgements, strike):
         """Works until there are so many more acknowledgements, then calls `strike`, which ends a
@@ -241,7 +244,8 @@ class Load:
 
 
 def send(owner, subject, new):
-    members = {"audience": named(*new.audience)} if new.audience else {}
+    audience = filtered(new.rule) if new.rule else new.audience and named(*new.audience)
+    members = {"audience": audience} if audience else {}
     return owner.post(at("programs", "acme", "messages"),
                       {"subject": subject, "body": "Hello.", "replies_enabled": True, **members},
                       headers={"Idempotency-Key": new.key})

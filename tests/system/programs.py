@@ -1,5 +1,6 @@
 """Programs and partners as system tests set them up, through the API only."""
 import json
+import time
 
 from tidings import at
 
@@ -55,6 +56,16 @@ def send(client, program="acme", subject="News", body="Hello.", key=None, **memb
     answer = client.post(at("programs", program, "messages"),
                          {"subject": subject, "body": body, **members}, headers=headers)
     return ok(answer, 201).json
+
+
+def finished(client, location):
+    """Polls a command until it is no longer pending; what is then shown of it."""
+    deadline = time.monotonic() + 30
+    while True:
+        shown = ok(client.get(location)).json
+        if shown["state"] != "pending":
+            return shown
+        assert time.monotonic() < deadline, shown
 
 
 def named(*partners):

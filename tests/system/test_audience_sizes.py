@@ -45,7 +45,9 @@ def check_inboxes(server, truth, sample):
         rows = portal.pages("/v1/portal/messages", limit=2, unread="true")
         assert [r["id"] for r in rows] == unread
         rows = owner.pages(at("programs", "acme", "partners", partner, "messages"))
-        assert [(r["id"], r["opened_at"] is None) for r in rows] == expected
+        assert [(r["id"], r["opened_at"] is None, r["unread_replies"]) for r in rows] == [
+            (m, partner not in truth.opened[m], truth.unread[m].get(partner, 0))
+            for m, _ in expected]
 
 
 def recipients_csv(owner, message, **query):
@@ -53,9 +55,8 @@ def recipients_csv(owner, message, **query):
                           headers={"Accept": "text/csv"}, query=query))
     assert answer.headers["Content-Type"].startswith("text/csv")
     rows = list(csv.DictReader(io.StringIO(answer.body.decode())))
-    assert list(rows[0] if rows else []) in ([], [
-        "partner_id", "email", "name", "surname", "opened_at", "first_replied_at",
-        "last_replied_at", "unread_replies"])
+    assert answer.body.decode().splitlines()[0] == (
+        "partner_id,email,name,surname,opened_at,first_replied_at,last_replied_at,unread_replies")
     return rows
 
 
@@ -63,8 +64,9 @@ def check_message(owner, truth, message):
     recipients, opened = truth.messages[message], truth.opened[message]
     shown = ok(owner.get(at("programs", "acme", "messages", message))).json["stats"]
     assert shown == {"recipients": len(recipients), "opens": len(opened),
-                     "open_rate": pytest.approx(len(opened) / len(recipients)), "replied": 0,
-                     "unread_replies": 0}
+                     "open_rate": pytest.approx(len(opened) / len(recipients)),
+                     "replied": len(truth.unread[message]),
+                     "unread_replies": sum(truth.unread[message].values())}
     rows = recipients_csv(owner, message)
     order = {p: n for n, p in enumerate(truth.partners)}
     ids = [r["partner_id"] for r in rows]
@@ -75,6 +77,13 @@ def check_message(owner, truth, message):
             path = at("programs", "acme", "messages", message, "recipients")
             listed = [r["partner"]["id"] for r in owner.pages(path, state=state)]
             assert listed == sorted(expected, key=order.__getitem__)
+    path = at("programs", "acme", "messages", message, "recipients")
+    listed = owner.pages(path, limit=3, state="replied")
+    assert [(r["partner"]["id"], r["unread_replies"]) for r in listed] == list(
+        truth.unread[message].items())[::-1]
+    for text in ("p12345@", "@x.example", "P2499"):
+        found = [r["partner"]["id"] for r in owner.pages(path, most=400, query=text)]
+        assert found == [p for p in ids if text.lower() in f"{p}@x.example"][:400]
     buckets = ok(owner.get(at("programs", "acme", "messages", message, "opens"),
                            query={"interval": "minute"})).json["data"]
     assert sum(b["opens"] for b in buckets) == len(opened)
@@ -96,6 +105,28 @@ def open_some(server, truth, chance, message):
     assert [r["line"] for r in done["rejected"]] == [
         n for n, a in enumerate(answers, 1) if a is None]
     assert {r["code"] for r in done["rejected"]} <= {"not_a_recipient"}
+
+
+def converse(server, truth, chance, message):
+    """Some reply, some of them again; owners answer some and read some; some see the answer."""
+    owner = server.owner()
+    talkers = chance.sample(sorted(truth.messages[message]), min(8, len(truth.messages[message])))
+    portals = {p: server.partner(p) for p in talkers}
+    for _ in range(24):
+        partner = chance.choice(talkers)
+        path = at("programs", "acme", "partners", partner, "messages", message)
+        step = chance.choice(["reply", "reply", "answer", "read", "open"])
+        if step == "reply":
+            ok(portals[partner].post(at("portal", "messages", message, "replies"),
+                                     {"body": "A"}), 201)
+        elif step == "answer":
+            ok(owner.post(f"{path}/replies", {"body": "B"}), 201)
+        elif step == "read":
+            ok(owner.post(f"{path}/read"), 204)
+        else:
+            ok(portals[partner].post(at("portal", "messages", message, "open")))
+        getattr(truth, step)(message, partner)
+    check_inboxes(server, truth, talkers)
 
 
 def test_nobody(world):
@@ -127,15 +158,19 @@ def test_audience(world, size):
 
     seen = ok(owner.post(at("programs", "acme", "audiences"), {"audience": audience})).json
     assert seen["count"] == len(expected)
-    sent = send(owner, subject=f"To {size}", audience=audience, expect_digest=seen["digest"])
+    sent = send(owner, subject=f"To {size}", audience=audience, expect_digest=seen["digest"],
+                replies_enabled=True)
     truth.sent(sent["id"], expected)
     check_message(owner, truth, sent["id"])
     check_inboxes(server, truth, sample)
     open_some(server, truth, chance, sent["id"])
+    converse(server, truth, chance, sent["id"])
     check_message(owner, truth, sent["id"])
     check_inboxes(server, truth, sample)
+    summary = ok(owner.get(at("programs", "acme", "summary"))).json
+    assert summary["unread_replies"] == sum(n for m in truth.unread.values() for n in m.values())
 
-    for state in ("opened", "not_opened"):
+    for state in ("opened", "not_opened", "replied"):
         rule = {"engagement": state, "message": sent["id"]}
         seen = ok(owner.post(at("programs", "acme", "audiences"),
                              {"audience": filtered(rule)})).json

@@ -80,6 +80,16 @@ def test_truncated_log(fleet, stopped):
     refuses(copy)
 
 
+def test_a_cut_off_write_is_said(fleet, stopped):
+    """What a power failure in the middle of an append leaves: nothing acknowledged is missing."""
+    copy = copy_of(fleet, stopped)
+    shutil.rmtree(copy.directory / "models")  # otherwise they are ahead: test_truncated_log
+    file = files_below(copy.directory / "log", {".log"})[0]
+    os.truncate(file, file.stat().st_size - 3)
+    copy.start()
+    assert "cut off" in copy.errors.read_text()
+
+
 def test_deleted_log(fleet, stopped):
     copy = copy_of(fleet, stopped)
     shutil.rmtree(copy.directory / "log")

@@ -4,10 +4,11 @@ import random
 import time
 
 import tidings
-from books import PARTNERS, Books, Callers, Load
+from books import Callers
 from programs import make_program, ok
 from settling import check_first_answer, settle
 from tidings import at
+from wide_books import WideBooks, WideLoad, prepare, settle_wide
 
 ROUNDS = int(os.environ.get("TIDINGS_KILL_ROUNDS", "6"))
 WHOLE_EVERY = 20  # rounds; the others compare what is new, a sample of what is old, all totals
@@ -15,21 +16,23 @@ WHOLE_EVERY = 20  # rounds; the others compare what is new, a sample of what is 
 
 def test_kill_in_the_middle_of_a_mixed_load(fleet):
     server = fleet.deployment().start()
-    make_program(server, people={p: {"email": f"{p}@x.example"} for p in PARTNERS})
     seed = os.environ.get("TIDINGS_SEED", "7")
     moments, samples = random.Random(seed), random.Random(seed)
-    callers, books = Callers(server), Books()
+    callers, books = Callers(server), WideBooks()
+    prepare(server, callers, books)
     callers.reach(server.address)
 
     def settled(whole):
         callers.reach(server.address)
         check_first_answer(books, callers)
+        assert not books.strange, books.strange[:3]
+        settle_wide(books, callers, samples)
         return settle(books, callers, None if whole else samples)
 
     began = time.monotonic()
     for number in range(1, ROUNDS + 1):
         started, wanted = time.monotonic(), moments.randint(20, 900)
-        moment = Load(books, callers, number).run(wanted, server.kill)
+        moment = WideLoad(books, callers, number).run(wanted, server.kill)
         server.start()
         comparison = settled(whole=number % WHOLE_EVERY == 0)
         print(f"round {number:3} of {ROUNDS}: killed after {wanted:3} answers, {moment:.2f} s; "

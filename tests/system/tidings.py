@@ -66,9 +66,10 @@ class Answer:
 class Client:
     """One caller on one kept-alive connection. One thread at a time."""
 
-    def __init__(self, address, token=None):
+    def __init__(self, address, token=None, timeout=REQUEST_TIMEOUT_S):
         self.address = address
         self.token = token
+        self.timeout = timeout
         self._connection = None
 
     def close(self):
@@ -99,7 +100,7 @@ class Client:
 
     def _exchange(self, method, path, body, headers):
         if self._connection is None:
-            self._connection = http.client.HTTPConnection(*self.address, timeout=REQUEST_TIMEOUT_S)
+            self._connection = http.client.HTTPConnection(*self.address, timeout=self.timeout)
             self._connection.connect()
             self._connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         chunked = body is not None and not isinstance(body, bytes)
@@ -157,6 +158,7 @@ class Deployment:
 
     def __init__(self, directory, *options):
         self.directory = Path(directory)
+        self.keys = self.directory  # whose keys/ tokens are issued from
         self.options = options
         self.process = None
         self.address = None
@@ -241,7 +243,7 @@ class Deployment:
         if key not in self._tokens:
             options = {"program": program, "partner": partner, **claims}
             words = [w for k, v in options.items() if v is not None for w in (f"--{k}", v)]
-            result = run("token", "--data", self.directory, "--role", role, *words)
+            result = run("token", "--data", self.keys, "--role", role, *words)
             assert result.returncode == 0, result.stderr
             self._tokens[key] = result.stdout.strip()
         return self._tokens[key]
