@@ -2,7 +2,10 @@
 #include <algorithm>
 #include <cstdio>
 #include <memory>
+#include <optional>
+#include <thread>
 
+#include "apps/cluster.h"
 #include "apps/commands.h"
 #include "apps/data_directory.h"
 #include "apps/directory_options.h"
@@ -22,10 +25,13 @@ constexpr std::size_t kBlockCacheBytes = 96u << 20;
 constexpr std::size_t kWriteBufferBytes = 64u << 20;
 constexpr std::size_t kLogCacheBytes = 8u << 20;
 constexpr std::size_t kLogBufferBytes = 32u << 20;
+constexpr std::chrono::milliseconds kArrival{1};  ///< of what is on its way from Kafka
 
 struct Options {
     DirectoryOptions directory;
-    std::string data;  ///< the directory that they name
+    std::optional<std::string> kafka;
+    Config config;     ///< what they name
+    std::string data;  ///< of it
     std::string into;
     bool swap = false;
 };
@@ -36,15 +42,15 @@ public:
 };
 
 using ModelsSet = std::vector<std::unique_ptr<Models>>;
-using LogSet = std::vector<std::unique_ptr<EmbeddedLog>>;
+using LogSet = std::vector<std::unique_ptr<Log>>;
 
-/// One Models a partition, in `directory`/pN.
-Result<ModelsSet> open_models(const fs::path& directory, std::size_t partitions) {
+/// One Models for each of the logs, in `directory`/pN.
+Result<ModelsSet> open_models(const fs::path& directory, const LogSet& logs) {
     const auto resources = make_store_resources(kBlockCacheBytes, kWriteBufferBytes);
     ModelsSet all;
-    for (std::size_t i = 0; i < partitions; ++i) {
+    for (const auto& log : logs) {
         ModelsOptions options;
-        options.directory = directory / ("p" + std::to_string(i));
+        options.directory = directory / ("p" + std::to_string(log->genesis().partition.value));
         options.resources = resources;
         auto models = Models::open(options);
         if (!models) return models.error();
@@ -73,6 +79,7 @@ Result<void> follow_logs(const LogSet& logs, const ModelsSet& models, const std:
         while (!loop.caught_up()) {
             const Result<StepResult> step = loop.step();
             if (!step) return step.error();
+            if (*step == StepResult::waiting) std::this_thread::sleep_for(kArrival);
             progress.update(before + loop.counters().commits);
         }
         before += loop.counters().commits;
@@ -117,7 +124,7 @@ void print_differences(const ModelsSet& live, const ModelsSet& rebuilt) {
 
 /// The live models, caught up with the log, and their digest. Errors: they can't be opened or read.
 Result<std::pair<ModelsSet, Hash256>> read_live(const fs::path& directory, const LogSet& logs) {
-    Result<ModelsSet> live = open_models(directory, logs.size());
+    Result<ModelsSet> live = open_models(directory, logs);
     if (!live) return live.error();
     try {
         const Result<void> followed = follow_logs(logs, *live, "live");
@@ -194,10 +201,38 @@ Result<fs::path> prepare_target(const Options& options) {
     return target;
 }
 
+Result<LogSet> open_embedded_logs(const Options& options) {
+    auto logs = open_logs(options.data, 0, make_log_resources(kLogCacheBytes, kLogBufferBytes));
+    if (!logs) return logs.error();
+    LogSet all;
+    for (auto& log : *logs) all.push_back(std::move(log));
+    return all;
+}
+
+/// Of the partitions whose read models lie here; of all if there are none.
+Result<LogSet> open_kafka_logs(const Options& options, std::unique_ptr<Cluster>& cluster) {
+    ClusterOptions cluster_options;
+    cluster_options.settings = kafka_settings(options.config);
+    auto opened = Cluster::open(cluster_options, options.data, "");
+    if (!opened) return opened.error();
+    cluster = std::move(*opened);
+    std::error_code unseen;
+    const bool some = fs::exists(models_directory(options.data), unseen);
+    LogSet all;
+    for (const Genesis& genesis : cluster->genesis()) {
+        const fs::path models = models_directory(options.data, genesis.partition);
+        if (!some || fs::exists(models, unseen))
+            all.push_back(cluster->make_log(genesis.partition));
+    }
+    return all;
+}
+
 Result<bool> rebuild(const Options& options) {
-    const Result<std::uint32_t> count = count_partitions(options.data);
-    if (!count) return count.error();
-    if (*count == 0) return Error{ErrorCode::usage, "there is no log in " + options.data};
+    if (options.config.cluster_brokers.empty()) {
+        const Result<std::uint32_t> count = count_partitions(options.data);
+        if (!count) return count.error();
+        if (*count == 0) return Error{ErrorCode::usage, "there is no log in " + options.data};
+    }
     const Result<LockFile> lock = LockFile::acquire(options.data);
     if (!lock) return lock.error();
     const Result<fs::path> target = prepare_target(options);
@@ -205,10 +240,12 @@ Result<bool> rebuild(const Options& options) {
 
     bool equal = false;
     {
-        const auto logs =
-            open_logs(options.data, 0, make_log_resources(kLogCacheBytes, kLogBufferBytes));
+        std::unique_ptr<Cluster> cluster;  // outlives the logs
+        const Result<LogSet> logs = options.config.cluster_brokers.empty()
+                                        ? open_embedded_logs(options)
+                                        : open_kafka_logs(options, cluster);
         if (!logs) return logs.error();
-        const Result<ModelsSet> rebuilt = open_models(*target, logs->size());
+        const Result<ModelsSet> rebuilt = open_models(*target, *logs);
         if (!rebuilt) return rebuilt.error();
         const Result<void> followed = follow_logs(*logs, *rebuilt, "rebuild");
         if (!followed) return followed.error();
@@ -240,6 +277,9 @@ void add_rebuild_command(CLI::App& app, Chosen& chosen) {
                                            "must be stopped), and compare them with "
                                            "the live ones: exit status 1 if they differ.");
     add_directory_options(*command, options->directory);
+    command->add_option("--kafka", options->kafka,
+                        "Kafka brokers, where the log is there; instead of the file's "
+                        "`cluster.brokers`");
     command->add_option("--into", options->into,
                         "empty directory for the new read models; left out: they are thrown away "
                         "after the comparison, or swapped in");
@@ -249,7 +289,9 @@ void add_rebuild_command(CLI::App& app, Chosen& chosen) {
         chosen = [options] {
             const Result<Config> config = read_settings(options->directory);
             if (!config) return report(config.error());
+            options->config = *config;
             options->data = config->data;
+            if (options->kafka) options->config.cluster_brokers = *options->kafka;
             const Result<bool> equal = rebuild(*options);
             if (!equal) return report(equal.error());
             return *equal ? kDone : kRefused;

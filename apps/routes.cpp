@@ -105,7 +105,8 @@ Routes::Routes(Broker& broker, http::TokenVerifier& verifier, http::Metrics& met
           http::RouterOptions{.cors_origins = std::move(options.allowed_origins),
                               .rate_limit = {.requests_per_second = options.requests_per_second,
                                              .burst = options.request_burst},
-                              .forwarder = forwarder_.get()})),
+                              .forwarder = forwarder_.get(),
+                              .serves_clients = options.serves_clients})),
       intake_(std::make_unique<UpstreamIntake>(
           broker, forwarder_ ? deliver_over(*forwarder_, broker.partitions())
                              : upstream::DeliverElsewhere())) {

@@ -31,6 +31,7 @@ struct RoutesOptions {
     bool operations = true;                ///< /healthz, /readyz, /metrics
     /// The broker may lack partitions: requests for them are passed on to its holders().
     bool forwarding = false;
+    bool serves_clients = true;  ///< with `forwarding`: false for a process without the role api
     http::ForwarderOptions forwarder = {};  ///< with `forwarding`; needs issue_internal_token
 };
 

@@ -167,16 +167,18 @@ Result<void> run(const Config& config, bool demo, ShutdownSignals& signals) {
 
     auto verifier = make_verifier(config, node.keys());
     if (!verifier) return verifier.error();
-    Routes routes(node, **verifier, metrics,
-                  {.allowed_origins = config.allowed_origins,
-                   .min_position_wait_ms = static_cast<int>(config.min_position_wait_ms),
-                   .requests_per_second = config.requests_per_second,
-                   .request_burst = config.request_burst,
-                   .operations = config.operations,
-                   .forwarding = node.cluster() != nullptr,
-                   .forwarder = {.issue_internal_token = [&node](const Actor& actor) {
-                       return internal_token(node.keys(), actor);
-                   }}});
+    Routes routes(
+        node, **verifier, metrics,
+        {.allowed_origins = config.allowed_origins,
+         .min_position_wait_ms = static_cast<int>(config.min_position_wait_ms),
+         .requests_per_second = config.requests_per_second,
+         .request_burst = config.request_burst,
+         .operations = config.operations,
+         .forwarding = node.cluster() != nullptr,
+         .serves_clients = node.cluster() == nullptr || node.cluster()->options().roles.api,
+         .forwarder = {.issue_internal_token = [&node](const Actor& actor) {
+             return internal_token(node.keys(), actor);
+         }}});
     // before the port opens: what arrived meanwhile would be stamped in the demo's past
     const DemoOptions demo_program = demo_options(routes, node);
     Result<void> loaded;

@@ -323,6 +323,12 @@ Task<Response> Router::run(const Route& route, Request& request) const {
     try {
         if (options_.forwarder != nullptr) {
             const auto partition = options_.forwarder->elsewhere(route, request);
+            const bool about_data = !route.roles.empty() || !request.program().empty();
+            if (!options_.serves_clients && about_data && !request.command_id && !request.own) {
+                co_return problem(error(ErrorCode::overloaded,
+                                        "this process does not serve clients: it lacks the role "
+                                        "api"));
+            }
             if (partition) {
                 co_return co_await options_.forwarder->pass_on(route, request, *partition);
             }

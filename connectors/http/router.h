@@ -51,6 +51,8 @@ struct RouterOptions {
         cors_origins;  ///< exact origins, "https://portal.example"; "*" is any; empty: no CORS
     RateLimitOptions rate_limit = {};  ///< of requests with a valid token, whatever their answer
     Forwarder* forwarder = nullptr;    ///< outlives the router; null: every partition is held here
+    /// False, with a forwarder: only what other processes pass on is answered.
+    bool serves_clients = true;
 };
 
 /// add() everything first; then all other calls are thread-safe.

@@ -41,6 +41,21 @@ List one_partition(const std::string& topic, std::int32_t partition, std::int64_
     return list;
 }
 
+/// `which`: RD_KAFKA_OFFSET_BEGINNING or _END, which are timestamps to the cluster, too.
+/// rd_kafka_query_watermark_offsets() would not give up in time: without a broker librdkafka 2.0.2
+/// waits in it for socket.timeout.ms, again and again.
+rd_kafka_resp_err_t ask_offset(rd_kafka_t* handle, const std::string& topic, std::int32_t partition,
+                               std::int64_t which, SteadyClock::time_point until,
+                               std::int64_t& offset) {
+    const List list = one_partition(topic, partition, which);
+    const auto left = std::chrono::ceil<milliseconds>(until - SteadyClock::now());
+    const auto status = rd_kafka_offsets_for_times(
+        handle, list.get(), static_cast<int>(std::max(left, kRetry).count()));
+    if (status != RD_KAFKA_RESP_ERR_NO_ERROR) return status;
+    offset = list->elems[0].offset;
+    return list->elems[0].err;
+}
+
 /// Empties and frees what librdkafka returned.
 std::optional<Error> taken(rd_kafka_error_t* error, const std::string& what) {
     if (error == nullptr) return std::nullopt;
@@ -114,10 +129,12 @@ Result<std::pair<std::uint64_t, std::uint64_t>> Consumer::query_offsets(const st
     const auto until = SteadyClock::now() + wait;
     rd_kafka_resp_err_t status = RD_KAFKA_RESP_ERR_NO_ERROR;
     for (;;) {
-        const auto left = std::chrono::ceil<milliseconds>(until - SteadyClock::now());
-        status = rd_kafka_query_watermark_offsets(client_->handle(), topic.c_str(), partition, &low,
-                                                  &high,
-                                                  static_cast<int>(std::max(left, kRetry).count()));
+        status =
+            ask_offset(client_->handle(), topic, partition, RD_KAFKA_OFFSET_BEGINNING, until, low);
+        if (status == RD_KAFKA_RESP_ERR_NO_ERROR) {
+            status =
+                ask_offset(client_->handle(), topic, partition, RD_KAFKA_OFFSET_END, until, high);
+        }
         if (!is_electing(status) || SteadyClock::now() + kRetry > until) break;
         std::this_thread::sleep_for(kRetry);
     }

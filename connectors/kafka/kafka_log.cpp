@@ -1,7 +1,6 @@
 #include "connectors/kafka/kafka_log.h"
 
 #include "core/limits.h"
-#include "events/envelope.h"
 
 namespace tidings::kafka {
 
@@ -169,8 +168,6 @@ Result<void> KafkaLog::read(PartitionReader& reader, std::uint64_t from, std::si
             return {};  // the next call meets it first
         }
         if (!*record) return {};
-        // Processes that start at the same time each write a genesis: the first one counts.
-        if (&reader == &commits_ && decode_genesis((*record)->value())) continue;
         out.push_back({Position{(*record)->offset()}, std::string((*record)->value())});
         bytes += out.back().bytes.size();
     }
