@@ -13,6 +13,12 @@ public:
     using std::runtime_error::runtime_error;
 };
 
+/// What it takes is not here; the run goes on without this benchmark.
+class Skipped : public std::runtime_error {
+public:
+    using std::runtime_error::runtime_error;
+};
+
 inline void check(bool holds, const std::string& what) {
     if (!holds) throw WrongAnswer(what);
 }

@@ -12,23 +12,15 @@
 #include <memory>
 #include <thread>
 
+#include "bench/shell.h"
+
 namespace tidings::bench {
 
 namespace json = boost::json;
 
 namespace {
 
-/// What `command` prints, without its last line end; empty if it fails.
-std::string output_of(const std::string& command) {
-    const auto close = [](FILE* file) { ::pclose(file); };
-    const std::unique_ptr<FILE, decltype(close)> pipe(::popen(command.c_str(), "re"), close);
-    if (!pipe) return {};
-    std::string out;
-    std::array<char, 256> piece{};
-    while (std::fgets(piece.data(), piece.size(), pipe.get()) != nullptr) out += piece.data();
-    while (out.ends_with('\n')) out.pop_back();
-    return out;
-}
+constexpr std::size_t kColumns = 9;
 
 std::string value_in(const char* file, const std::string& key) {
     std::ifstream in(file);
@@ -80,9 +72,9 @@ std::string describe_machine() {
 }
 
 std::string describe_commit() {
-    const std::string found = output_of("git -C '" TIDINGS_SOURCE_DIR
+    const ShellResult found = run_shell("git -C '" TIDINGS_SOURCE_DIR
                                         "' describe --always --dirty --abbrev=12 2>/dev/null");
-    return found.empty() ? "unknown" : found;
+    return found.good && !found.out.empty() ? found.out : "unknown";
 }
 
 std::string json_line(const Row& row, const Environment& environment, const std::string& machine,
@@ -91,31 +83,37 @@ std::string json_line(const Row& row, const Environment& environment, const std:
     out["id"] = row.id;
     out["workload"] = row.workload;
     out["ours"] = row.ours;
-    out["peer"] = nullptr;
+    out["peer"] = number_or_null(row.peer_figure);
     out["limit"] = number_or_null(row.limit);
     out["unit"] = row.unit;
-    out["vs_peer"] = nullptr;
+    out["vs_peer"] =
+        row.peer_figure ? json::value(row.ours / *row.peer_figure) : json::value(nullptr);
     out["vs_limit"] = row.limit ? json::value(row.ours / *row.limit) : json::value(nullptr);
     out["target"] = row.target;
     out["met"] = row.met;
     out["machine"] = machine;
     out["commit"] = commit;
     out["scale"] = environment.scale;
-    if (!row.peer.empty()) out["peer_missing"] = row.peer;
+    if (!row.peer.empty()) out[row.peer_figure ? "peer_is" : "peer_missing"] = row.peer;
     for (const auto& member : row.extra) out[member.key()] = member.value();
     return json::serialize(out);
 }
 
 std::string table(const std::vector<Row>& rows) {
-    std::vector<std::array<std::string, 7>> cells = {
-        {"id", "ours", "limit", "ours/limit", "unit", "met", "target"}};
+    const auto figure = [](const std::optional<double>& value) {
+        return value ? format_number(*value) : "-";
+    };
+    const auto ratio = [](const Row& row, const std::optional<double>& other) {
+        return other ? format_number(row.ours / *other) : "-";
+    };
+    std::vector<std::array<std::string, kColumns>> cells = {
+        {"id", "ours", "peer", "ours/peer", "limit", "ours/limit", "unit", "met", "target"}};
     for (const Row& row : rows) {
-        cells.push_back({row.id, format_number(row.ours),
-                         row.limit ? format_number(*row.limit) : "-",
-                         row.limit ? format_number(row.ours / *row.limit) : "-", row.unit,
-                         row.met ? "yes" : "NO", row.target});
+        cells.push_back({row.id, format_number(row.ours), figure(row.peer_figure),
+                         ratio(row, row.peer_figure), figure(row.limit), ratio(row, row.limit),
+                         row.unit, row.met ? "yes" : "NO", row.target});
     }
-    std::array<std::size_t, 7> widths{};
+    std::array<std::size_t, kColumns> widths{};
     for (const auto& line : cells) {
         for (std::size_t i = 0; i < line.size(); ++i)
             widths[i] = std::max(widths[i], line[i].size());
@@ -124,7 +122,7 @@ std::string table(const std::vector<Row>& rows) {
     for (const auto& line : cells) {
         for (std::size_t i = 0; i < line.size(); ++i) {
             const std::string pad(widths[i] - line[i].size(), ' ');
-            const bool number = i >= 1 && i <= 3;
+            const bool number = i >= 1 && i <= 5;
             out += (number ? pad + line[i] : line[i] + pad) + (i + 1 < line.size() ? "  " : "");
         }
         while (out.ends_with(' ')) out.pop_back();
