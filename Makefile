@@ -22,11 +22,15 @@ bench: packages  ## run every benchmark, print JSON lines and a table
 	@scripts/build release
 	build/tidings-bench --all
 
-soak: packages  ## simulate for SOAK_SECONDS (600), then kill the real process SOAK_KILLS (200) times
+soak: packages  ## simulate SOAK_SECONDS (600), kill SOAK_KILLS (200) times, SOAK_KAFKA_KILLS (50) on Kafka
 	@scripts/build release
 	build/tidings_simulation --seconds $${SOAK_SECONDS:-600} --first $${SOAK_FIRST:-1}
 	@scripts/python-environment
+	@scripts/install-packages scripts/kafka-packages.txt
 	TIDINGS_KILL_ROUNDS=$${SOAK_KILLS:-200} .venv/bin/python -m pytest tests/system/test_kill.py -q -s --timeout 0 -p no:cacheprovider
+	TIDINGS_KAFKA_KILL_ROUNDS=$${SOAK_KAFKA_KILLS:-50} TIDINGS_ZOMBIE_ROUNDS=$${SOAK_ZOMBIES:-10} \
+	TIDINGS_KAFKA_EVENT_KILLS=$${SOAK_EVENT_KILLS:-20} TIDINGS_KAFKA_WALKTHROUGH=whole \
+	.venv/bin/python -m pytest tests/system -k "kafka or walkthrough" -q -s --timeout 0 -p no:cacheprovider
 
 defects: packages  ## plant every defect of tests/simulation/defects.py, let the simulator find it
 	@scripts/defects

@@ -13,20 +13,8 @@ namespace tidings::apps {
 
 namespace {
 
-/// <data>/log_id: the log that the read models beside it follow, in hex.
+/// Holds the log's id in hex.
 std::filesystem::path log_id_file(const std::filesystem::path& data) { return data / "log_id"; }
-
-Result<std::optional<LogId>> read_log_id(const std::filesystem::path& data) {
-    std::ifstream in(log_id_file(data), std::ios::binary);
-    if (!in) return std::optional<LogId>();
-    std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-    if (!text.empty() && text.back() == '\n') text.pop_back();
-    const auto bytes = from_hex(text);
-    if (!bytes || bytes->size() != LogId::kSize) {
-        return Error{ErrorCode::corruption, log_id_file(data).string() + " is not a log id", {}};
-    }
-    return std::optional<LogId>(LogId::from(*bytes));
-}
 
 /// In one step, and durable before anything follows that log.
 Result<void> write_log_id(const std::filesystem::path& data, const LogId& log) {
@@ -44,6 +32,18 @@ Result<void> write_log_id(const std::filesystem::path& data, const LogId& log) {
 }
 
 }  // namespace
+
+Result<std::optional<LogId>> read_log_id(const std::filesystem::path& data) {
+    std::ifstream in(log_id_file(data), std::ios::binary);
+    if (!in) return std::optional<LogId>();
+    std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+    if (!text.empty() && text.back() == '\n') text.pop_back();
+    const auto bytes = from_hex(text);
+    if (!bytes || bytes->size() != LogId::kSize) {
+        return Error{ErrorCode::corruption, log_id_file(data).string() + " is not a log id", {}};
+    }
+    return std::optional<LogId>(LogId::from(*bytes));
+}
 
 Result<Roles> parse_roles(std::string_view text) {
     Roles roles{false, false, false};

@@ -42,6 +42,10 @@ inline constexpr std::uint32_t kDefaultClusterPartitions = 8;
 /// Of [cluster] and [kafka].
 kafka::Settings kafka_settings(const Config& config);
 
+/// <data>/log_id: the log that the read models there follow; nothing if they follow none on Kafka.
+/// Errors: corruption.
+Result<std::optional<LogId>> read_log_id(const std::filesystem::path& data);
+
 class Cluster {
 public:
     /// Makes missing topics, checks all, and reads the genesis records. `data`: remembers the log

@@ -101,6 +101,7 @@ Result<void> Node::start() {
 }
 
 void Node::cancel_start() {
+    cancelled_ = true;
     for (std::uint32_t p = 0; p < partitions(); ++p) {
         if (PartitionHost* host = host_of(PartitionId{p})) {
             host->begin_stop(std::chrono::milliseconds(0));

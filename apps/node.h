@@ -93,6 +93,7 @@ private:
         std::unique_ptr<PartitionHost> owner;
         std::atomic<PartitionHost*> host{nullptr};  ///< never null again once it is set
         std::atomic<bool> held{false};              ///< fit to answer for
+        std::chrono::steady_clock::time_point adopt_not_before{};
     };
     /// The members as last seen, for passing requests on.
     struct View {
@@ -125,8 +126,9 @@ private:
     std::atomic<std::int64_t> lag_ms_{0};
     std::shared_ptr<StoreResources> store_resources_;
     std::shared_ptr<RowMemory> row_memory_;
-    std::unique_ptr<Cluster> cluster_;  ///< outlives the hosts, which use its clients
-    std::vector<Slot> slots_;           ///< by partition
+    std::unique_ptr<Cluster> cluster_;    ///< outlives the hosts, which use its clients
+    std::atomic<bool> cancelled_{false};  ///< the start: what is adopted from now on stops at once
+    std::vector<Slot> slots_;             ///< by partition
     std::unique_ptr<kafka::EventPublisher> publisher_;  ///< null where nothing is published
 
     mutable std::mutex view_mutex_;

@@ -13,6 +13,18 @@ namespace tidings::apps {
 namespace {
 
 constexpr std::chrono::milliseconds kBalanceEvery{100};
+constexpr std::chrono::seconds kAdoptAgain{5};  ///< after read models that could not be opened
+
+/// What the log itself says when it does not hold what was applied names neither topic nor remedy.
+Error with_remedy(Error error, const std::string& commits, std::uint32_t partition) {
+    if (error.code != ErrorCode::log_mismatch) return error;
+    const std::string place = " [" + std::to_string(partition) + "]";
+    const bool named = error.detail.find(place) != std::string::npos;
+    error.detail = (named ? "" : commits + place + ": ") + error.detail +
+                   ". The topics were truncated, recreated or replaced: restore them, or start a "
+                   "new deployment with another prefix and an empty data directory";
+    return error;
+}
 
 }  // namespace
 
@@ -53,7 +65,7 @@ Result<void> Node::start_cluster() {
         PartitionHost* host = host_of(PartitionId{p});
         if (host == nullptr) continue;
         const Result<void> started = host->wait_started();
-        if (!started) return started.error();
+        if (!started) return with_remedy(started.error(), cluster_->names().commits, p);
     }
     return {};
 }
@@ -135,8 +147,13 @@ void Node::balance() {
         const bool mine = std::find(place.holders.begin(), place.holders.end(), members.self()) !=
                           place.holders.end();
         if (mine && host_of(PartitionId{p}) == nullptr) {
+            const auto now = std::chrono::steady_clock::now();
+            if (now < slots_[p].adopt_not_before) continue;
             const Result<void> adopted = adopt(PartitionId{p});
-            if (!adopted) spdlog::error("partition={} {}", p, adopted.error().detail);
+            if (!adopted) {
+                spdlog::error("partition={} {}", p, adopted.error().detail);
+                slots_[p].adopt_not_before = now + kAdoptAgain;
+            }
         }
         PartitionHost* host = host_of(PartitionId{p});
         if (host == nullptr) continue;
@@ -178,6 +195,7 @@ Result<void> Node::adopt(PartitionId partition) {
         PartitionHostOptions{.decides = false, .patient = true, .metrics = options_.metrics});
     host->start();
     put_host(partition, std::move(host));
+    if (cancelled_) host_of(partition)->begin_stop(std::chrono::milliseconds(0));
     return {};
 }
 

@@ -238,6 +238,12 @@ Result<void> PartitionHost::catch_up() {
         show(now);
         next_line = now + kProgressEvery;
     }
+    while (!stopping_) {
+        const Result<void> checked = loop_.check_answered_commands();
+        if (checked) break;
+        if (!patient_ || checked.error().code != ErrorCode::io) return checked.error();
+        retry_later(checked.error());
+    }
     if (stopping_) return {};
     recovered();
     spdlog::info("partition={} ready sequence={} applied={} seconds={:.3f}", partition_.value,
@@ -259,7 +265,8 @@ Result<StepResult> PartitionHost::step() {
 
 /// One step; false: the thread ends.
 bool PartitionHost::turn() {
-    if (parked_ && wait_parked()) return true;
+    // not before everybody who waits here was answered
+    if (parked_ && outcomes_.size() == 0 && wait_parked()) return true;
     if (!run_started_) run_started_ = SteadyClock::now();
     const Result<StepResult> step = this->step();
     if (!step && step.error().code == ErrorCode::io) {
@@ -296,14 +303,15 @@ bool PartitionHost::turn() {
 /// Sleeps while parked. False: it is to go on.
 bool PartitionHost::wait_parked() {
     if (stopping_) return false;
-    {
-        const std::lock_guard lock(state_mutex_);
-        if (state_ != State::parked) {
-            log_->rest();
-            // what was not flushed is read from the log again
-            (void)models_->flush();
+    if (state_ != State::parked) {  // nobody else writes it
+        {
+            // first of all: whoever is told to go on meanwhile has not caught up
+            const std::lock_guard lock(state_mutex_);
+            state_ = State::parked;
         }
-        state_ = State::parked;
+        log_->rest();
+        // what was not flushed is read from the log again
+        (void)models_->flush();
     }
     pause(kIdleSleep);
     if (parked_) return true;

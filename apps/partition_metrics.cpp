@@ -65,7 +65,7 @@ void PartitionHost::add_metrics(http::Metrics& metrics) {
                      });
     metrics.callback(this, Metrics::Kind::gauge, "tidings_partition_ready",
                      "1: caught up and accepting commands.", labels,
-                     [this] { return ready() ? 1.0 : 0.0; });
+                     [this] { return caught_up() && ready() ? 1.0 : 0.0; });
     commit_seconds_ = metrics.histogram(
         "tidings_commit_seconds",
         "From taking a run of commands to its commit being durable and visible.", labels,

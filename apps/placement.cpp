@@ -20,6 +20,7 @@ int tier_of(const kafka::Member& member) {
 
 std::vector<Ranked> rank(const std::vector<kafka::Member>& live, std::uint32_t partition) {
     std::vector<Ranked> ranked;
+    ranked.reserve(live.size());
     for (const kafka::Member& member : live) {
         ranked.push_back(
             {tier_of(member), sha256(member.id + "/" + std::to_string(partition)), &member});

@@ -76,10 +76,10 @@ std::unique_ptr<kafka::UpstreamReader> read_upstream_topics(
     std::vector<asio::any_io_executor> executors) {
     const auto next = std::make_shared<std::atomic<std::size_t>>(0);
     const auto hand_on = [&intake, executors = std::move(executors), next](
-                             std::vector<UpstreamRecord> records, kafka::Settled settled) {
+                             std::vector<UpstreamRecord> records, const kafka::Settled& settled) {
         const auto& executor = executors[(*next)++ % executors.size()];
         auto work = deliver(intake, std::move(records), settled);
-        asio::co_spawn(executor, std::move(work), [settled](std::exception_ptr thrown) {
+        asio::co_spawn(executor, std::move(work), [settled](const std::exception_ptr& thrown) {
             if (!thrown) return;
             try {
                 std::rethrow_exception(thrown);

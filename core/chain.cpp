@@ -4,6 +4,11 @@
 namespace tidings {
 
 Verdict judge(const Genesis& genesis, const Tip& tip, const Envelope& envelope) {
+    // Processes that start at the same time each write a genesis, with a log id of its own; the
+    // first one counts.
+    if (envelope.sequence.value == 0 && envelope.partition == genesis.partition) {
+        return Verdict::skip;
+    }
     // A record of another log or partition is no loser of ours, whatever its sequence.
     if (envelope.log != genesis.log || envelope.partition != genesis.partition) {
         return Verdict::alarm;

@@ -48,6 +48,10 @@ public:
     virtual Result<void> read_commands(CommandPosition from, std::size_t max_bytes,
                                        std::vector<CommandRecord>& out) = 0;
 
+    /// Commands before `end` were answered, so they are there, or gone: read_commands may give
+    /// nothing for them only where it has made sure.
+    virtual void expect_commands(CommandPosition end) { (void)end; }
+
     /// Starts to append a commit record. REQUIRES: append_state() is not pending.
     virtual void append_commit(std::string record) = 0;
     virtual AppendState append_state() = 0;
@@ -71,7 +75,7 @@ public:
 
     /// `wake` is called, from any thread, when there may be something new to read or an append may
     /// be over. Call before the first read. A log that changes only by its own calls need not.
-    virtual void on_activity(std::function<void()> wake) { (void)wake; }
+    virtual void on_activity(const std::function<void()>& /*wake*/) {}
 
     /// Gives back what reading holds; the next read takes it again.
     virtual void rest() {}

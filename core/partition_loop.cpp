@@ -5,7 +5,7 @@
 #include <exception>
 #include <utility>
 
-#include "core/decide.h"
+#include "core/decide_record.h"
 #include "core/limits.h"
 
 namespace tidings {
@@ -14,6 +14,13 @@ namespace {
 std::string commit_name(std::uint64_t sequence) { return "commit " + std::to_string(sequence); }
 
 Error mismatch(std::string detail) { return Error{ErrorCode::log_mismatch, std::move(detail), {}}; }
+
+Error other_commands(const Envelope& envelope) {
+    return mismatch(commit_name(envelope.sequence.value) +
+                    " answers other commands than the command log holds at positions " +
+                    std::to_string(envelope.first.value) + " to " +
+                    std::to_string(envelope.last.value));
+}
 
 /// Rough encoded size of what may be large in an outcome; the rest is small change against
 /// limits::kCommitBytes.
@@ -58,14 +65,6 @@ std::size_t weight(const Outcome& outcome) {
     std::size_t size = kFixed + outcome.rejected.size() * sizeof(Rejected);
     for (const Event& event : outcome.events) size += kItem + std::visit(Weigher{}, event);
     return size;
-}
-
-/// A record in the command log that no decider can read: it must not block the partition (rule 12).
-Outcome malformed_outcome(const Error& error) {
-    Outcome outcome;
-    outcome.status = OutcomeStatus::refused;
-    outcome.refusal = Refusal{ErrorCode::malformed, {}, error.detail, {}};
-    return outcome;
 }
 
 }  // namespace
@@ -214,9 +213,10 @@ Result<void> PartitionLoop::take(const CommitRecord& record) {
 Result<void> PartitionLoop::accept(const CommitRecord& record, const Envelope& envelope) {
     Accepted next;
     next.tip = advance(envelope, record.position);
-    if (newest_) newest_ = envelope;
+    newest_ = envelope;
     if (run_ && run_->envelope.hash == envelope.hash) {
         next.own = true;
+        newest_.reset();  // they were just read
         next.batch = std::move(run_->batch);
         run_.reset();
     } else {
@@ -246,17 +246,17 @@ Result<void> PartitionLoop::accept(const CommitRecord& record, const Envelope& e
 }
 
 /// Where the commands are at hand, a commit must have answered these very bytes.
-Result<void> PartitionLoop::check_commands(const Envelope& envelope) const {
+Result<void> PartitionLoop::check_commands(const Envelope& envelope) {
     const std::uint64_t count = envelope.last.value - envelope.first.value + 1;
     if (queue_.size() < count) return {};
     assert(queue_.front().position == envelope.first);
     Sha256 hash;
     for (std::uint64_t i = 0; i < count; ++i) hash.update(queue_[i].bytes);
-    if (hash.finish() == envelope.commands) return {};
-    return mismatch(commit_name(envelope.sequence.value) +
-                    " answers other commands than the command log holds at positions " +
-                    std::to_string(envelope.first.value) + " to " +
-                    std::to_string(envelope.last.value));
+    if (hash.finish() == envelope.commands) {
+        newest_.reset();
+        return {};
+    }
+    return other_commands(envelope);
 }
 
 Result<void> PartitionLoop::publish() {
@@ -377,11 +377,10 @@ Result<StepResult> PartitionLoop::decide_run() {
     return log_.append_state() == AppendState::pending ? StepResult::waiting : StepResult::worked;
 }
 
-/// Before deciding on behind what was scanned: the command log still holds what the newest commit
-/// answers, so it is the one that belongs to this log, and was not cut off below the tip (rule 11).
 Result<void> PartitionLoop::check_answered_commands() {
     if (!newest_) return {};
     const Envelope& envelope = *newest_;
+    log_.expect_commands(CommandPosition{envelope.last.value + 1});
     Sha256 hash;
     for (std::uint64_t next = envelope.first.value; next <= envelope.last.value;) {
         std::vector<CommandRecord> records;
@@ -397,12 +396,7 @@ Result<void> PartitionLoop::check_answered_commands() {
             ++next;
         }
     }
-    if (hash.finish() != envelope.commands) {
-        return mismatch(commit_name(envelope.sequence.value) +
-                        " answers other commands than the command log holds at positions " +
-                        std::to_string(envelope.first.value) + " to " +
-                        std::to_string(envelope.last.value));
-    }
+    if (hash.finish() != envelope.commands) return other_commands(envelope);
     newest_.reset();
     return {};
 }
@@ -433,12 +427,9 @@ Result<void> PartitionLoop::read_commands() {
 Result<bool> PartitionLoop::decide_next(const CommandRecord& record, std::size_t& run_bytes,
                                         Batch& batch) {
     if (batch.outcomes.size() >= limits::kRunCommands) return false;
-    auto command = codec_.decode_command(record.bytes);
-    if (command.has_error() && command.error().code != ErrorCode::malformed) {
-        return command.error();
-    }
-    Outcome outcome =
-        command.has_error() ? malformed_outcome(command.error()) : decide_one(*command);
+    auto decided = decide_record(codec_, log_.genesis(), projection_.facts(), record.bytes);
+    if (decided.has_error()) return decided.error();
+    Outcome& outcome = *decided;
     const std::size_t size = weight(outcome) + record.bytes.size();
     // decide() changes nothing, so a command that no longer fits is simply decided again in the
     // next run.
@@ -447,24 +438,6 @@ Result<bool> PartitionLoop::decide_next(const CommandRecord& record, std::size_t
     projection_.fold(outcome);
     batch.outcomes.push_back(std::move(outcome));
     return true;
-}
-
-Outcome PartitionLoop::decide_one(const Command& command) const {
-    const Genesis& genesis = log_.genesis();
-    if (route(command.program, genesis.partitions) == genesis.partition) {
-        return decide(projection_.facts(), command);
-    }
-    Outcome outcome;
-    outcome.id = command.id;
-    outcome.digest = command.digest;
-    outcome.caller = command.caller;
-    outcome.program = command.program;
-    outcome.time = command.time;
-    outcome.remember = command.remember;
-    outcome.track = command.track;
-    outcome.status = OutcomeStatus::refused;
-    outcome.refusal = Refusal{ErrorCode::invalid, {}, "the program lives in another partition", {}};
-    return outcome;
 }
 
 Result<void> PartitionLoop::append_run(Batch batch) {

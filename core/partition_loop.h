@@ -48,6 +48,11 @@ public:
     /// Errors: log_mismatch with the commit that is gone, corruption, io. Call once before step().
     Result<void> verify_start();
 
+    /// That the command log still holds what the newest commit answers: that it is the one that
+    /// belongs to this log, and was not cut off below the tip (rule 11). step() does it before it
+    /// decides; followers may want to know at their start. Errors: log_mismatch, io.
+    Result<void> check_answered_commands();
+
     /// One unit of work: publish a record read back, read on, or decide and append the next run.
     /// After an error the loop refuses to go on (every later step gives the same error), except
     /// `io`, which may be stepped again.
@@ -86,7 +91,7 @@ private:
     Result<bool> read_commits();
     Result<void> take(const CommitRecord& record);
     Result<void> accept(const CommitRecord& record, const Envelope& envelope);
-    Result<void> check_commands(const Envelope& envelope) const;
+    Result<void> check_commands(const Envelope& envelope);
     Result<void> publish();
     Result<void> alarm(const CommitRecord& record, Error reason);
     Result<void> rescan();
@@ -94,10 +99,8 @@ private:
 
     Result<StepResult> append_again(AppendState state);
     Result<StepResult> decide_run();
-    Result<void> check_answered_commands();
     Result<void> read_commands();
     Result<bool> decide_next(const CommandRecord& record, std::size_t& run_bytes, Batch& batch);
-    Outcome decide_one(const Command& command) const;
     Result<void> append_run(Batch batch);
 
     void forget_unpublished();

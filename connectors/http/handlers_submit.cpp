@@ -84,6 +84,10 @@ Task<Response> run_read(Api& api, Read read, Request& request) {
 }
 
 Task<Response> run_write(Api& api, Write write, Request& request) {
+    if (request.header("tidings-min-position")) {
+        const auto reached = co_await reach_position(api, request);
+        if (!reached) co_return problem(reached.error());
+    }
     co_return to_response(co_await write(api, request));
 }
 

@@ -6,7 +6,7 @@ namespace tidings::kafka {
 
 namespace {
 
-constexpr std::chrono::milliseconds kAnswer{10'000};
+constexpr std::chrono::milliseconds kAnswer{2'000};  ///< a stop waits for it
 
 }  // namespace
 

@@ -15,6 +15,7 @@ namespace {
 namespace json = boost::json;
 
 constexpr int kPollMs = 100;
+constexpr std::chrono::seconds kComplainEvery{10};
 constexpr int kLastReportsMs = 1'000;  ///< of what is purged at the end
 
 std::int64_t number(const json::object& object, std::string_view name) {
@@ -64,10 +65,12 @@ Result<std::unique_ptr<Client>> Client::create(const Settings& settings, ClientK
         static_cast<Client*>(self)->on_statistics({text, size});
         return 0;  // librdkafka frees it
     });
-    rd_kafka_conf_set_log_cb(
-        *conf, [](const rd_kafka_t*, int level, const char* facility, const char* text) {
-            spdlog::log(level_of(level), "kafka {} {}", facility, text);
-        });
+    rd_kafka_conf_set_log_cb(*conf, [](const rd_kafka_t*, int level, const char* facility,
+                                       const char* text) {
+        // what fails is told by the error callback as well
+        const bool told = std::string_view(facility) == "FAIL";
+        spdlog::log(told ? spdlog::level::debug : level_of(level), "kafka {} {}", facility, text);
+    });
     if (kind == ClientKind::producer) {
         rd_kafka_conf_set_dr_msg_cb(*conf,
                                     [](rd_kafka_t*, const rd_kafka_message_t* message, void* self) {
@@ -130,7 +133,10 @@ void Client::on_error(int code, const char* reason) {
         case RD_KAFKA_RESP_ERR__TRANSPORT:
         case RD_KAFKA_RESP_ERR__RESOLVE:
             generation_.fetch_add(1, std::memory_order_acq_rel);
-            spdlog::warn("kafka: {}", reason);
+            if (const auto now = std::chrono::steady_clock::now(); now >= next_complaint_) {
+                spdlog::warn("kafka: {}", reason);
+                next_complaint_ = now + kComplainEvery;  // it tries several times a second
+            }
             return;
         case RD_KAFKA_RESP_ERR__FATAL:
             spdlog::error("kafka: fatal: {}", reason);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -64,6 +65,7 @@ private:
     rd_kafka_s* handle_ = nullptr;
     std::atomic<std::uint64_t> generation_{0};
     std::atomic<bool> fatal_{false}, stop_{false}, down_{false};
+    std::chrono::steady_clock::time_point next_complaint_{};  ///< of the client's thread
     mutable std::mutex mutex_;
     std::string down_reason_;
     ClientFigures figures_;

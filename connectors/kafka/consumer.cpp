@@ -22,6 +22,7 @@ bool is_electing(rd_kafka_resp_err_t status) {
         case RD_KAFKA_RESP_ERR_FENCED_LEADER_EPOCH:
         case RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH:
         case RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE:
+        case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:  // this broker has not heard of it yet
             return true;
         default:
             return false;
@@ -190,6 +191,7 @@ Result<void> PartitionReader::start(std::uint64_t from) {
     const List list = one_partition(topic_, partition_, static_cast<std::int64_t>(from));
     if (auto error = taken(rd_kafka_incremental_assign(handle, list.get()), name())) return *error;
     next_ = from;
+    end_known_ = false;
     return {};
 }
 
@@ -214,6 +216,8 @@ Result<std::optional<ConsumedRecord>> PartitionReader::read(std::uint64_t from, 
                 continue;
             case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
             case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
+                // of where reading was before it was started anew
+                if (message->offset >= 0 && record.offset() != from) continue;
                 stop();
                 return Error{ErrorCode::log_mismatch,
                              name() + " does not have position " + std::to_string(from) +
@@ -232,6 +236,7 @@ Result<std::optional<ConsumedRecord>> PartitionReader::read(std::uint64_t from, 
                          {}};
         }
         next_ = record.offset() + 1;
+        end_known_ = true;
         highest_ = std::max(highest_, *next_);
         return std::optional<ConsumedRecord>(std::move(record));
     }
@@ -239,13 +244,18 @@ Result<std::optional<ConsumedRecord>> PartitionReader::read(std::uint64_t from, 
 
 Result<std::uint64_t> PartitionReader::end(milliseconds wait) {
     std::int64_t low = RD_KAFKA_OFFSET_INVALID, high = RD_KAFKA_OFFSET_INVALID;
-    if (next_ &&
+    if (next_ && end_known_ &&
         rd_kafka_get_watermark_offsets(consumer_.client().handle(), topic_.c_str(), partition_,
                                        &low, &high) == RD_KAFKA_RESP_ERR_NO_ERROR &&
         high >= 0 && static_cast<std::uint64_t>(high) >= highest_) {
         return static_cast<std::uint64_t>(high);
     }
-    return ask_end(wait);
+    auto asked = ask_end(wait);
+    if (asked) {
+        end_known_ = true;
+        highest_ = std::max(highest_, *asked);
+    }
+    return asked;
 }
 
 Result<std::uint64_t> PartitionReader::ask_end(milliseconds wait) {

@@ -2,6 +2,7 @@
 // (PROTOCOL.md rule 21; DESIGN.md decision 8). One Consumer, a PartitionReader for each partition.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -79,6 +80,8 @@ public:
     /// Next offset that the log will give, as known without asking: from the latest answer to a
     /// fetch, or else asked from the leader (for up to `wait`). Errors: io.
     Result<std::uint64_t> end(std::chrono::milliseconds wait);
+    /// A lower end than this is not believed unless the leader says so.
+    void expect(std::uint64_t end) { highest_ = std::max(highest_, end); }
     /// The same, asked from the leader in any case.
     Result<std::uint64_t> ask_end(std::chrono::milliseconds wait);
 
@@ -104,8 +107,11 @@ private:
     std::function<void()> wake_;
     rd_kafka_queue_s* queue_ = nullptr;
     std::optional<std::uint64_t> next_;  ///< what the queue gives next; nothing: not assigned
-    /// Position after the newest record ever read. A leader that has just been elected may know of
-    /// a lower end for a moment; it admits so when asked (KIP-207).
+    /// Of the end since reading started at this place. What librdkafka remembers from before may be
+    /// as old as the last fetch: hours, where the partition was at rest.
+    bool end_known_ = false;
+    /// Position after the newest record ever read, or told to be there. A leader that has just been
+    /// elected may know of a lower end for a moment; it admits so when asked (KIP-207).
     std::uint64_t highest_ = 0;
 };
 

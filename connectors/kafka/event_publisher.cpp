@@ -14,7 +14,7 @@ namespace {
 using std::chrono::milliseconds;
 using SteadyClock = std::chrono::steady_clock;
 
-constexpr milliseconds kAnswer{10'000};
+constexpr milliseconds kAnswer{2'000};  ///< a stop waits for it
 constexpr milliseconds kIdle{20};
 constexpr milliseconds kAfterError{1'000};
 constexpr milliseconds kBookmarkEvery{1'000};
@@ -123,8 +123,8 @@ void EventPublisher::run() {
     }
 }
 
-/// Where whoever published before got to: behind the commit before the last record's, or behind the
-/// bookmark, whichever is further. Both mean that everything before was acknowledged.
+/// Where whoever published before got to: as the last record or the bookmark says, whichever is
+/// further. Both mean that everything before was acknowledged.
 Result<void> EventPublisher::take_up(Work& work) {
     const std::uint32_t partition = work.genesis.partition.value;
     Tip tip{.hash = work.genesis.hash};
@@ -194,8 +194,8 @@ bool EventPublisher::advance(Work& work) {
         }
         if (verdict == Verdict::accept) {
             if (applied_(work.genesis.partition) < envelope->sequence) return false;
-            const auto published =
-                publish(work, *envelope, std::string(work.waiting->value()), *work.tip);
+            settle(work);
+            const auto published = publish(work, *envelope, std::string(work.waiting->value()));
             if (!published) return pause(published.error());
             work.tip = tidings::advance(*envelope, at);
             work.sent.back().tip = *work.tip;
@@ -208,7 +208,7 @@ bool EventPublisher::advance(Work& work) {
 }
 
 Result<void> EventPublisher::publish(Work& work, const Envelope& envelope,
-                                     const std::string& commit, const Tip& before) {
+                                     const std::string& commit) {
     const auto outcomes = codec_.decode_outcomes(commit);
     if (!outcomes) return outcomes.error();
     std::vector<EventRecord> records;
@@ -220,7 +220,8 @@ Result<void> EventPublisher::publish(Work& work, const Envelope& envelope,
     } catch (const std::exception& error) {
         return Error{ErrorCode::io, error.what(), {}};
     }
-    const std::string resume = encode_tip(before);
+    // Not the tip before this commit: of what was sent before it, some may never arrive.
+    const std::string resume = encode_tip(work.settled);
     auto left = std::make_shared<std::atomic<std::size_t>>(records.size());
     work.sent.push_back({{}, left});
     *work.under_way += records.size();
@@ -232,18 +233,18 @@ Result<void> EventPublisher::publish(Work& work, const Envelope& envelope,
         record.value = std::move(event.value);
         record.headers = {{"content-type", "application/cloudevents+json"},
                           {kResumeHeader, resume}};
-        const auto done = [this, left, failed = work.failed, under_way = work.under_way](
-                              Delivery delivery, std::uint64_t) {
+        const auto done = [records = records_, left, failed = work.failed,
+                           under_way = work.under_way](Delivery delivery, std::uint64_t) {
             --*under_way;
             if (delivery != Delivery::done) {
                 *failed = true;
                 return;
             }
-            ++records_;
+            ++*records;
             --*left;
         };
         // A full queue, for instance: everything after it waits, so that nothing is left out.
-        const auto sent = producer_.send(std::move(record), false, done);
+        Result<void> sent = producer_.send(std::move(record), false, done);
         if (!sent) return sent;
     }
     return {};

@@ -52,15 +52,14 @@ public:
     void start();
     /// The partitions that this process publishes from now on.
     void assign(std::set<std::uint32_t> partitions);
-    PublisherFigures figures() const { return {records_, restarts_}; }
+    PublisherFigures figures() const { return {*records_, restarts_}; }
 
 private:
     struct Work;
     void run();
     Result<void> take_up(Work& work);
     bool advance(Work& work);
-    Result<void> publish(Work& work, const Envelope& envelope, const std::string& commit,
-                         const Tip& before);
+    Result<void> publish(Work& work, const Envelope& envelope, const std::string& commit);
     void settle(Work& work);
 
     Producer& producer_;
@@ -71,7 +70,10 @@ private:
     const Codec& codec_;
     const RenderOutcome render_;
     const AppliedSequence applied_;
-    std::atomic<std::uint64_t> records_{0}, restarts_{0};
+    /// With delivery reports that may outlive the publisher.
+    const std::shared_ptr<std::atomic<std::uint64_t>> records_ =
+        std::make_shared<std::atomic<std::uint64_t>>(0);
+    std::atomic<std::uint64_t> restarts_{0};
     std::atomic<bool> stop_{false};
 
     std::mutex mutex_;

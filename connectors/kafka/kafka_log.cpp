@@ -67,10 +67,10 @@ KafkaLog::~KafkaLog() {
     shared_->wake = {};
 }
 
-void KafkaLog::on_activity(std::function<void()> wake) {
+void KafkaLog::on_activity(const std::function<void()>& wake) {
     {
         const std::lock_guard lock(shared_->mutex);
-        shared_->wake = std::move(wake);
+        shared_->wake = wake;
     }
     commits_.on_arrival([shared = shared_] { shared->woken(); });
     commands_.on_arrival([shared = shared_] { shared->woken(); });
@@ -92,11 +92,11 @@ Result<void> KafkaLog::append_command(std::string bytes) {
     record.partition = commands_.partition();
     record.value = std::move(bytes);
     shared_->commands.begin();
-    const Result<void> sent = clients_.producer.send(
-        std::move(record), true, [shared = shared_, size](Delivery, std::uint64_t) {
-            shared->command_bytes -= size;
-            shared->commands.end();
-        });
+    Result<void> sent = clients_.producer.send(std::move(record), true,
+                                               [shared = shared_, size](Delivery, std::uint64_t) {
+                                                   shared->command_bytes -= size;
+                                                   shared->commands.end();
+                                               });
     if (sent) return {};
     shared_->command_bytes -= size;
     shared_->commands.end();
@@ -155,6 +155,7 @@ Result<void> KafkaLog::read(PartitionReader& reader, std::uint64_t from, std::si
             if (next == *end) return {};
             record = reader.read(next, kArrival);
             if (record && !*record) {
+                shared_->acknowledged = 0;  // asked anew: a leader may have lost it
                 if (auto down = trouble()) return *down;
                 return Error{ErrorCode::io,
                              reader.topic() + " [" + std::to_string(reader.partition()) +

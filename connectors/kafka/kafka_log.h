@@ -37,6 +37,7 @@ public:
     Result<void> append_command(std::string record) override;
     Result<void> read_commands(CommandPosition from, std::size_t max_bytes,
                                std::vector<CommandRecord>& out) override;
+    void expect_commands(CommandPosition end) override { commands_.expect(end.value); }
     void append_commit(std::string record) override;
     AppendState append_state() override;
     Result<void> read_commits(LogPosition from, std::size_t max_bytes,
@@ -44,7 +45,7 @@ public:
     Result<LogPosition> end_of_commits() override;
     std::uint64_t generation() const override;
     std::optional<Error> trouble() const override;
-    void on_activity(std::function<void()> wake) override;
+    void on_activity(const std::function<void()>& wake) override;
     void rest() override;
 
     /// Position after the last command. Errors: io.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <future>
 
 #include "connectors/thread_name.h"
 
@@ -16,8 +17,9 @@ using std::chrono::milliseconds;
 using SteadyClock = std::chrono::steady_clock;
 
 constexpr int kBeatsPerTimeout = 6;
-constexpr milliseconds kTurn{50};          ///< one wait for records
-constexpr milliseconds kAnswer{10'000};    ///< of the cluster at the start
+constexpr milliseconds kTurn{50};        ///< one wait for records
+constexpr milliseconds kAnswer{10'000};  ///< of the cluster at the start
+constexpr milliseconds kGoodbye{500};
 constexpr std::uint64_t kHistory = 5'000;  ///< newer records than this many tell of everybody
 
 std::int64_t wall_ms() {
@@ -82,8 +84,12 @@ Members::~Members() {
     ProducerRecord goodbye;
     goodbye.topic = options_.topic;
     goodbye.key = self_id_;
-    // Without it the others wait for the timeout.
-    (void)producer_.send(std::move(goodbye), false, [](Delivery, std::uint64_t) {});
+    // Without it the others wait for the timeout. The producer may end right after: it would drop
+    // what it has not sent yet.
+    const auto said = std::make_shared<std::promise<void>>();
+    const Result<void> sent = producer_.send(
+        std::move(goodbye), false, [said](Delivery, std::uint64_t) { said->set_value(); });
+    if (sent) (void)said->get_future().wait_for(kGoodbye);
 }
 
 Result<void> Members::start(std::function<void()> changed) {
@@ -121,6 +127,7 @@ void Members::update(std::string url, std::vector<std::uint32_t> ready) {
 std::vector<Member> Members::live() const {
     std::vector<Member> out;
     const std::lock_guard lock(mutex_);
+    out.reserve(seen_.size());
     for (const auto& [id, seen] : seen_) out.push_back(seen.member);
     return out;
 }

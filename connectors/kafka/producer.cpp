@@ -70,7 +70,8 @@ Result<std::shared_ptr<Client>> Producer::make_client() {
     return std::shared_ptr<Client>(std::move(*client));
 }
 
-Result<void> Producer::enqueue(Client& client, std::unique_ptr<UnderWay> one) {
+/// Takes `one` where nothing is wrong.
+Result<void> Producer::enqueue(Client& client, std::unique_ptr<UnderWay>& one) {
     const ProducerRecord& record = one->record;
     rd_kafka_headers_t* headers = make_headers(record);
     // librdkafka does not write to it
@@ -103,7 +104,7 @@ Result<void> Producer::send(ProducerRecord record, bool insist, Done done) {
     one->done = std::move(done);
     const std::lock_guard lock(mutex_);
     if (stop_) return Error{ErrorCode::overloaded, "the producer is stopping", {}};
-    const Result<void> queued = enqueue(*client_, std::move(one));
+    Result<void> queued = enqueue(*client_, one);
     if (!queued) return queued;
     if (under_way_++ == 0) progress_ = SteadyClock::now();
     return {};
@@ -136,29 +137,42 @@ void Producer::delivered(const rd_kafka_message_s& message) {
 void Producer::restart_when_fatal() {
     std::unique_lock lock(mutex_);
     while (!wake_.wait_for(lock, kWatch, [this] { return stop_; })) {
-        if (!client_->fatal()) continue;
-        auto fresh = make_client();
-        if (!fresh) {
-            spdlog::error("kafka: no new producer: {}", fresh.error().detail);
-            continue;
-        }
-        std::shared_ptr<Client> old = std::exchange(client_, std::move(*fresh));
-        ++restarts_;
-        lock.unlock();
-        spdlog::warn("kafka: a new producer goes on after the fatal error");
-        old.reset();  // reports everything that was under way
-        lock.lock();
-        for (auto& one : std::exchange(again_, {})) {
-            UnderWay* const raw = one.get();
-            Done done = raw->done;
-            const Result<void> queued = enqueue(*client_, std::move(one));
-            if (queued) continue;
-            spdlog::error("kafka: {}", queued.error().detail);
-            --under_way_;
+        if (client_->fatal()) {
+            auto fresh = make_client();
+            if (!fresh) {
+                spdlog::error("kafka: no new producer: {}", fresh.error().detail);
+                continue;
+            }
+            std::shared_ptr<Client> old = std::exchange(client_, std::move(*fresh));
+            ++restarts_;
             lock.unlock();
-            done(Delivery::unknown, 0);
+            spdlog::warn("kafka: a new producer goes on after the fatal error");
+            // Reports everything that was under way; later, where another thread still uses it.
+            old.reset();
             lock.lock();
         }
+        send_again(lock);
+    }
+}
+
+/// REQUIRES: `lock` holds mutex_.
+void Producer::send_again(std::unique_lock<std::mutex>& lock) {
+    for (auto& one : std::exchange(again_, {})) {
+        if (!again_.empty()) {  // behind one for which there was no room
+            again_.push_back(std::move(one));
+            continue;
+        }
+        const Result<void> queued = enqueue(*client_, one);
+        if (queued) continue;
+        if (queued.error().code == ErrorCode::overloaded) {
+            again_.push_back(std::move(one));
+            continue;
+        }
+        spdlog::error("kafka: {}", queued.error().detail);
+        --under_way_;
+        lock.unlock();
+        one->done(Delivery::unknown, 0);
+        lock.lock();
     }
 }
 

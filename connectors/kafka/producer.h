@@ -61,16 +61,17 @@ private:
     struct UnderWay;
     explicit Producer(Settings settings);
     Result<std::shared_ptr<Client>> make_client();
-    Result<void> enqueue(Client& client, std::unique_ptr<UnderWay> record);
+    Result<void> enqueue(Client& client, std::unique_ptr<UnderWay>& record);
     void delivered(const rd_kafka_message_s& message);
     void restart_when_fatal();
+    void send_again(std::unique_lock<std::mutex>& lock);
 
     const Settings settings_;
     mutable std::mutex mutex_;
     std::shared_ptr<Client> client_;
     std::size_t under_way_ = 0;
     std::chrono::steady_clock::time_point progress_;  ///< of the last acknowledgement
-    std::vector<std::unique_ptr<UnderWay>> again_;    ///< to be sent by the next handle
+    std::vector<std::unique_ptr<UnderWay>> again_;    ///< to be sent by the handle now in use
     std::atomic<std::uint64_t> restarts_{0};
 
     std::condition_variable wake_;

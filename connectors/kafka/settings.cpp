@@ -14,7 +14,7 @@ namespace tidings::kafka {
 namespace {
 
 /// What the protocol rests on; setting any of them is refused, whatever the value.
-constexpr std::array<std::string_view, 20> kOurs = {"acks",
+constexpr std::array<std::string_view, 22> kOurs = {"acks",
                                                     "request.required.acks",
                                                     "enable.idempotence",
                                                     "transactional.id",
@@ -33,7 +33,9 @@ constexpr std::array<std::string_view, 20> kOurs = {"acks",
                                                     "group.id",
                                                     "partitioner",
                                                     "enable.partition.eof",
-                                                    "enable.gapless.guarantee"};
+                                                    "enable.gapless.guarantee",
+                                                    "delivery.report.only.error",
+                                                    "statistics.interval.ms"};
 
 using Property = std::pair<const char*, std::string>;
 

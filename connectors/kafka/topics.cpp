@@ -132,6 +132,10 @@ std::vector<TopicSpec> topic_specs(const TopicNames& names, std::uint32_t partit
             {names.rejected, 1, false, kept}};
 }
 
+Topics::Topics(const Settings& settings, Producer& producer, Consumer& consumer)
+    : names_(settings.prefix), producer_(producer), consumer_(consumer) {}
+Topics::~Topics() = default;
+
 Result<std::uint32_t> Topics::brokers() {
     const auto metadata = metadata_of(producer_.client()->handle());
     if (!metadata) return metadata.error();
@@ -187,6 +191,7 @@ Result<bool> Topics::create_missing(const std::vector<TopicSpec>& specs,
     if (topics.empty()) return false;
 
     std::vector<rd_kafka_NewTopic_t*> raw;
+    raw.reserve(topics.size());
     for (const auto& topic : topics) raw.push_back(topic.get());
     const Queue queue(rd_kafka_queue_new(handle));
     rd_kafka_CreateTopics(handle, raw.data(), raw.size(), nullptr, queue.get());
@@ -279,8 +284,10 @@ Result<std::optional<Genesis>> Topics::read_genesis(std::uint32_t partition) {
         return lost_beginning(name + " starts at " + std::to_string(offsets->first) +
                               ", so its beginning was deleted");
     }
-    PartitionReader reader(consumer_, names_.commits, number);
-    const auto record = reader.read(0, kAnswer);
+    auto& reader = readers_[partition];
+    if (!reader) reader = std::make_unique<PartitionReader>(consumer_, names_.commits, number);
+    const auto record = reader->read(0, kAnswer);
+    reader->stop();
     if (!record) return record.error();
     if (!*record) return Error{ErrorCode::io, name + ": its first record does not come", {}};
     const auto genesis = decode_genesis((*record)->value());
@@ -294,12 +301,41 @@ Result<std::optional<Genesis>> Topics::read_genesis(std::uint32_t partition) {
 
 Result<std::vector<Genesis>> Topics::read_all_genesis(std::uint32_t partitions) {
     std::vector<Genesis> all;
+    start_reading(partitions);
     for (std::uint32_t p = 0; p < partitions; ++p) {
-        const auto genesis = read_genesis(p);
+        const auto genesis = read_beginning(p);
         if (!genesis) return genesis.error();
         if (*genesis) all.push_back(**genesis);
     }
     return all;
+}
+
+void Topics::start_reading(std::uint32_t partitions) {
+    for (std::uint32_t p = 0; p < partitions; ++p) {
+        readers_[p] = std::make_unique<PartitionReader>(consumer_, names_.commits,
+                                                        static_cast<std::int32_t>(p));
+        (void)readers_[p]->read(0, milliseconds(0));
+    }
+}
+
+/// Its genesis, and that neither log has lost its beginning.
+Result<std::optional<Genesis>> Topics::read_beginning(std::uint32_t partition) {
+    const std::string number = " [" + std::to_string(partition) + "]";
+    const auto commands =
+        consumer_.query_offsets(names_.commands, static_cast<std::int32_t>(partition), kAnswer);
+    if (!commands) return commands.error();
+    // After the commands were counted: whoever starts the log writes genesis before any command.
+    auto genesis = read_genesis(partition);
+    if (!genesis) return genesis;
+    if (commands->first > 0) {
+        return lost_beginning(names_.commands + number + " starts at " +
+                              std::to_string(commands->first) + ", so its beginning was deleted");
+    }
+    if (!*genesis && commands->second > 0) {
+        return lost_beginning(names_.commits + number + " is empty, but there are " +
+                              std::to_string(commands->second) + " commands");
+    }
+    return genesis;
 }
 
 Result<Genesis> Topics::make_genesis(const LogId& log, std::uint32_t partition,
@@ -346,18 +382,12 @@ Result<std::vector<Genesis>> Topics::open_genesis(const std::optional<LogId>& kn
     std::vector<Genesis> all;
     LogId log;
     RAND_bytes(log.bytes.data(), static_cast<int>(log.bytes.size()));
+    start_reading(count);
     for (std::uint32_t p = 0; p < count; ++p) {
-        auto genesis = read_genesis(p);
+        auto genesis = read_beginning(p);
         if (!genesis) return genesis.error();
         if (!*genesis) {
             const std::string name = names_.commits + " [" + std::to_string(p) + "]";
-            const auto commands =
-                consumer_.query_offsets(names_.commands, static_cast<std::int32_t>(p), kAnswer);
-            if (!commands) return commands.error();
-            if (commands->second > 0) {
-                return lost_beginning(name + " is empty, but there are " +
-                                      std::to_string(commands->second) + " commands");
-            }
             if (known) return lost_beginning(name + " is empty, but this node already followed it");
             auto made = make_genesis(log, p, count);
             if (!made) return made.error();

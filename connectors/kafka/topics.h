@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@
 namespace tidings::kafka {
 
 class Consumer;
+class PartitionReader;
 class Producer;
 
 struct TopicNames {
@@ -59,8 +61,8 @@ struct TopicReport {
 class Topics {
 public:
     /// `producer` and `consumer` outlive it.
-    Topics(const Settings& settings, Producer& producer, Consumer& consumer)
-        : names_(settings.prefix), producer_(producer), consumer_(consumer) {}
+    Topics(const Settings& settings, Producer& producer, Consumer& consumer);
+    ~Topics();
 
     const TopicNames& names() const { return names_; }
     Result<std::uint32_t> brokers();
@@ -82,11 +84,15 @@ public:
 
 private:
     Result<std::optional<Genesis>> read_genesis(std::uint32_t partition);
+    Result<std::optional<Genesis>> read_beginning(std::uint32_t partition);
+    void start_reading(std::uint32_t partitions);
     Result<Genesis> make_genesis(const LogId& log, std::uint32_t partition, std::uint32_t count);
 
     const TopicNames names_;
     Producer& producer_;
     Consumer& consumer_;
+    /// Of the genesis records, all started at once: a fetch takes a turn of the broker's patience.
+    std::map<std::uint32_t, std::unique_ptr<PartitionReader>> readers_;
 };
 
 }  // namespace tidings::kafka

@@ -15,7 +15,7 @@ namespace {
 using std::chrono::milliseconds;
 using SteadyClock = std::chrono::steady_clock;
 
-constexpr milliseconds kAnswer{10'000};
+constexpr milliseconds kAnswer{2'000};  ///< a stop waits for it
 constexpr milliseconds kIdle{10};
 constexpr milliseconds kAfterError{500};
 constexpr milliseconds kLookEvery{5'000};  ///< for new partitions
@@ -58,10 +58,14 @@ struct UpstreamReader::Work {
     struct Reports {
         std::atomic<State> state{State::reading};
         Result<std::vector<PoisonRecord>> answer;  ///< with State::answered
-        std::atomic<std::size_t> to_write{0};      ///< rejections not yet acknowledged
-        std::atomic<bool> write_failed{false};
     };
     std::shared_ptr<Reports> reports = std::make_shared<Reports>();
+    /// One attempt to write the rejections: what is left of an earlier one does not count.
+    struct Writing {
+        std::atomic<std::size_t> left{0};  ///< not yet acknowledged
+        std::atomic<bool> failed{false};
+    };
+    std::shared_ptr<Writing> writing;
 };
 
 UpstreamReader::UpstreamReader(Producer& producer, Consumer& consumer, Bookmarks& bookmarks,
@@ -197,9 +201,9 @@ bool UpstreamReader::advance(Work& work) {
             return true;
         }
         case State::rejecting:
-            if (work.reports->write_failed)
+            if (work.writing->failed)
                 return again({ErrorCode::io, "a rejection was not written", {}});
-            if (work.reports->to_write != 0) return false;
+            if (work.writing->left != 0) return false;
             records_ += work.batch.size();
             rejected_ += work.reports->answer->size();
             work.next = work.offsets.back() + 1;
@@ -240,10 +244,10 @@ bool UpstreamReader::advance(Work& work) {
     return true;
 }
 
-/// Sends the poison records to the rejected topic; to_write says when all have arrived.
+/// Sends the poison records to the rejected topic; `writing` says when all have arrived.
 Result<void> UpstreamReader::reject(Work& work, const std::vector<PoisonRecord>& poison) {
-    work.reports->write_failed = false;
-    work.reports->to_write = poison.size();
+    work.writing = std::make_shared<Work::Writing>();
+    work.writing->left = poison.size();
     for (const PoisonRecord& one : poison) {
         const UpstreamRecord& original = work.batch.at(one.index);
         spdlog::warn("kafka: upstream {} offset {}: rejected: {} {}", name_of(work.place),
@@ -258,11 +262,11 @@ Result<void> UpstreamReader::reject(Work& work, const std::vector<PoisonRecord>&
         record.headers.emplace_back("tidings-topic", work.place.first);
         record.headers.emplace_back("tidings-partition", std::to_string(work.place.second));
         record.headers.emplace_back("tidings-offset", std::to_string(work.offsets.at(one.index)));
-        const auto done = [reports = work.reports](Delivery delivery, std::uint64_t) {
-            if (delivery != Delivery::done) reports->write_failed = true;
-            --reports->to_write;
+        const auto done = [writing = work.writing](Delivery delivery, std::uint64_t) {
+            if (delivery != Delivery::done) writing->failed = true;
+            --writing->left;
         };
-        const auto sent = producer_.send(std::move(record), true, done);
+        Result<void> sent = producer_.send(std::move(record), true, done);
         if (!sent) return sent;
     }
     return {};

@@ -1,8 +1,10 @@
 #include "apps/config.h"
 
+#include <algorithm>
 #include <fstream>
 #include <iterator>
 
+#include "apps/cluster.h"
 #include "tests/support/catch.h"
 #include "tests/support/temporary_directory.h"
 
@@ -96,6 +98,11 @@ TEST_CASE("wrong settings are errors that name the key and the line") {
         {"[cors]\nallowed_origins = [1]", "cors.allowed_origins", ":2:"},
         {"[log]\nlevel = \"loud\"", "log.level", ":2:"},
         {"[http.operations]\nx = 1", "http.operations", ":1:"},
+        {"kafka = 1", "kafka", ":1:"},
+        {"[kafka]\n\nlinger.ms = 0.5", "kafka.linger.ms", ":3:"},
+        {"[kafka]\nlinger = []", "kafka.linger", ":2:"},
+        {"[cluster]\nbroker = \"x\"", "cluster.broker", ":2:"},
+        {"[cluster]\nmember_timeout_ms = 299", "cluster.member_timeout_ms", ":2:"},
         {"data = ", "", ":1:"},
         {"data = \"a\"\ndata = \"b\"", "", ":2:"},
     };
@@ -104,6 +111,67 @@ TEST_CASE("wrong settings are errors that name the key and the line") {
         INFO(wrong.toml << " -> " << detail);
         CHECK(detail.find("tidings.toml" + wrong.line) == 0);
         CHECK(detail.find(wrong.key) != std::string::npos);
+    }
+}
+
+TEST_CASE("a deployment on Kafka is read, with names that have dots") {
+    const Result<Config> config = parse_config(R"(
+        [cluster]
+        brokers = "one:9092,two:9092"
+        prefix = "acme"
+        roles = "api"
+        replicas = 2
+        replication = 3
+        member_timeout_ms = 1500
+        advertise = "http://10.0.0.7:8080"
+        always_decide = true
+        publish_events = false
+        [upstream]
+        topics = ["partnero.events", "other"]
+        [kafka]
+        security.protocol = "SSL"
+        "ssl.ca.location" = "/etc/ca.pem"
+        linger.ms = 5
+        enable.ssl.certificate.verification = true
+    )",
+                                               "t");
+    INFO((config ? "" : config.error().detail));
+    REQUIRE(config.has_value());
+    Config expected;
+    expected.cluster_brokers = "one:9092,two:9092";
+    expected.cluster_prefix = "acme";
+    expected.cluster_roles = "api";
+    expected.cluster_replicas = 2;
+    expected.cluster_replication = 3;
+    expected.cluster_member_timeout_ms = 1'500;
+    expected.cluster_advertise = "http://10.0.0.7:8080";
+    expected.cluster_always_decide = true;
+    expected.cluster_publish_events = false;
+    expected.upstream_topics = {"partnero.events", "other"};
+    expected.kafka = config->kafka;
+    CHECK(*config == expected);
+    auto sorted = config->kafka;
+    std::sort(sorted.begin(), sorted.end());
+    CHECK(sorted == std::vector<std::pair<std::string, std::string>>{
+                        {"enable.ssl.certificate.verification", "true"},
+                        {"linger.ms", "5"},
+                        {"security.protocol", "SSL"},
+                        {"ssl.ca.location", "/etc/ca.pem"}});
+    const kafka::Settings settings = kafka_settings(*config);
+    CHECK(settings.brokers == "one:9092,two:9092");
+    CHECK(settings.prefix == "acme");
+    CHECK(settings.properties == config->kafka);
+}
+
+TEST_CASE("roles") {
+    CHECK(parse_roles("api,decider,projector").value() == Roles{});
+    CHECK(parse_roles("projector").value() == Roles{false, false, true});
+    CHECK(parse_roles("decider,api").value() == Roles{true, true, false});
+    for (const char* wrong : {"", ",", "api,,decider", "king", "api decider", "Api"}) {
+        INFO(wrong);
+        const Result<Roles> roles = parse_roles(wrong);
+        REQUIRE_FALSE(roles.has_value());
+        CHECK(roles.error().code == ErrorCode::usage);
     }
 }
 

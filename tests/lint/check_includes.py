@@ -28,7 +28,7 @@ RESERVED = {
     "prometheus/": r"connectors/.*|apps/.*",
     "CLI/": r"apps/.*|bench/.*|tests/simulation/main\.cpp",
     "toml++/": r"apps/.*",
-    "librdkafka/": r"connectors/kafka/.*|tests/connectors/.*",
+    "librdkafka/": r"connectors/kafka/.*|bench/kafka_alone\.cpp|tests/connectors/.*",
 }
 
 

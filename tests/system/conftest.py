@@ -2,6 +2,8 @@
 import pytest
 
 import tidings
+from kafka_broker import Kafka
+from kafka_fleet import ClusterFleet
 
 
 class Fleet:
@@ -48,6 +50,43 @@ def module_fleet(tmp_path_factory):
     fleet.end()
 
 
+@pytest.fixture(scope="session")
+def kafka(tmp_path_factory):
+    """One broker for all tests; they keep apart by their prefixes."""
+    broker = Kafka(tmp_path_factory.mktemp("kafka") / "data").start()
+    yield broker
+    broker.stop()
+
+
+@pytest.fixture(scope="module")
+def three_brokers(tmp_path_factory):
+    brokers = Kafka(tmp_path_factory.mktemp("kafka3") / "data", nodes=3).start()
+    yield brokers
+    brokers.stop()
+
+
+@pytest.fixture
+def make_cluster(tmp_path):
+    """Makes ClusterFleets: make_cluster(kafka, **settings)."""
+    made = []
+
+    def make(broker, **settings):
+        root = tmp_path / f"cluster{len(made)}"
+        root.mkdir()
+        made.append(ClusterFleet(root, broker, **settings))
+        return made[-1]
+    make.made = made
+    yield make
+    for fleet in made:
+        fleet.end()
+
+
+@pytest.fixture
+def cluster(make_cluster, kafka):
+    """No process yet, on the shared broker."""
+    return make_cluster(kafka)
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     """A failed test shows what its servers said."""
@@ -55,9 +94,11 @@ def pytest_runtest_makereport(item, call):
     report = outcome.get_result()
     if not report.failed:
         return
-    for name in ("fleet", "module_fleet"):
-        fleet = item.funcargs.get(name) if hasattr(item, "funcargs") else None
-        for deployment in fleet.deployments if fleet else []:
+    known = getattr(item, "funcargs", {})
+    fleets = [known[name] for name in ("fleet", "module_fleet") if name in known]
+    fleets += known["make_cluster"].made if "make_cluster" in known else []
+    for fleet in fleets:
+        for deployment in fleet.deployments:
             if deployment.errors.exists():
                 report.sections.append((f"server {deployment.directory.name}",
                                         deployment.errors.read_text(errors="replace")[-4000:]))

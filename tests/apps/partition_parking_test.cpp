@@ -1,0 +1,224 @@
+// A partition whose log is elsewhere: it waits for the log, is parked and goes on, decides or does
+// not, and refuses commands while nothing gets through.
+#include "apps/partition_host.h"
+#include "events/codec.h"
+#include "tests/apps/node_world.h"
+#include "tests/support/memory_log.h"
+
+namespace tidings::apps {
+namespace {
+
+using namespace testing;
+using tidings::testing::MemoryLog;
+using tidings::testing::MemoryLogStore;
+using tidings::testing::TemporaryDirectory;
+
+const ProgramId kAcme{"acme"};
+
+/// One partition's log, for hosts on threads of their own.
+struct SharedLog {
+    std::mutex mutex;
+    MemoryLogStore store;
+    bool failing = false, troubled = false;
+    int rests = 0;
+
+    void set(bool SharedLog::*flag, bool value) {
+        const std::lock_guard lock(mutex);
+        this->*flag = value;
+    }
+    int rested() {
+        const std::lock_guard lock(mutex);
+        return rests;
+    }
+};
+
+class HandleOnLog final : public Log {
+public:
+    explicit HandleOnLog(SharedLog& shared) : shared_(shared), log_(shared.store) {}
+
+    const Genesis& genesis() const override { return shared_.store.genesis; }
+    Result<void> append_command(std::string record) override {
+        const std::lock_guard lock(shared_.mutex);
+        return log_.append_command(std::move(record));
+    }
+    Result<void> read_commands(CommandPosition from, std::size_t max_bytes,
+                               std::vector<CommandRecord>& out) override {
+        const std::lock_guard lock(shared_.mutex);
+        return log_.read_commands(from, max_bytes, out);
+    }
+    void append_commit(std::string record) override {
+        const std::lock_guard lock(shared_.mutex);
+        log_.append_commit(std::move(record));
+    }
+    AppendState append_state() override {
+        const std::lock_guard lock(shared_.mutex);
+        return log_.append_state();
+    }
+    Result<void> read_commits(LogPosition from, std::size_t max_bytes,
+                              std::vector<CommitRecord>& out) override {
+        const std::lock_guard lock(shared_.mutex);
+        if (shared_.failing) return Error{ErrorCode::io, "no broker answers", {}};
+        return log_.read_commits(from, max_bytes, out);
+    }
+    Result<LogPosition> end_of_commits() override {
+        const std::lock_guard lock(shared_.mutex);
+        if (shared_.failing) return Error{ErrorCode::io, "no broker answers", {}};
+        return log_.end_of_commits();
+    }
+    std::optional<Error> trouble() const override {
+        const std::lock_guard lock(shared_.mutex);
+        if (!shared_.troubled) return std::nullopt;
+        return Error{ErrorCode::io, "nothing is acknowledged", {}};
+    }
+    void rest() override {
+        const std::lock_guard lock(shared_.mutex);
+        ++shared_.rests;
+    }
+
+private:
+    SharedLog& shared_;
+    MemoryLog log_;
+};
+
+struct Process {
+    explicit Process(SharedLog& log, PartitionHostOptions options = {.patient = true}) {
+        spdlog::set_level(spdlog::level::off);
+        ModelsOptions models;
+        models.directory = directory.path() / "models";
+        auto opened = Models::open(models);
+        if (!opened) FAIL(opened.error().detail);
+        host = std::make_unique<PartitionHost>(std::make_unique<HandleOnLog>(log),
+                                               std::move(*opened), codec, clock, options);
+        host->start();
+    }
+    Awaited submit(CommandBody body, std::int64_t timeout_ms = 60'000) {
+        Command submitted = command(kAcme, std::move(body));
+        submitted.time = Timestamp{1'700'000'000'000};
+        Awaited awaited;
+        host->submit(submitted.id, submitted.digest, codec.encode_command(submitted), timeout_ms,
+                     awaited.done());
+        return awaited;
+    }
+    template <class Predicate>
+    void await(const Predicate& predicate) const {
+        const auto until = std::chrono::steady_clock::now() + kPatience;
+        while (!predicate()) {
+            if (std::chrono::steady_clock::now() > until) FAIL("it does not happen");
+            std::this_thread::yield();
+        }
+    }
+    std::uint64_t partners() const { return host->models().summary(kAcme).partners; }
+
+    TemporaryDirectory directory;
+    CapnpCodec codec;
+    IngressClock clock;
+    std::unique_ptr<PartitionHost> host;
+};
+
+constexpr PartitionHostOptions kFollower{.decides = false, .patient = true};
+
+TEST_CASE("a patient partition starts when its log answers; another one gives up") {
+    SharedLog log;
+    log.failing = true;
+    const Process impatient(log, {});
+    const Result<void> refused = impatient.host->wait_started();
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().code == ErrorCode::io);
+
+    Process patient(log);
+    patient.await([&] {
+        const Result<void> ready = patient.host->ready();
+        return !ready && ready.error().detail.find("no broker answers") != std::string::npos;
+    });
+    CHECK(patient.host->ready().error().code == ErrorCode::not_caught_up);
+    CHECK_FALSE(patient.host->serves());
+    CHECK(patient.submit(program_body()).get().error().code == ErrorCode::overloaded);
+    log.set(&SharedLog::failing, false);
+    CHECK(patient.host->wait_started().has_value());
+    CHECK(patient.host->serves());
+    CHECK(patient.submit(program_body()).get().has_value());
+}
+
+TEST_CASE("a patient partition that is stopped before its log answers ends") {
+    SharedLog log;
+    log.failing = true;
+    Process process(log);
+    process.host->begin_stop(std::chrono::milliseconds(0));
+    process.host->stop();
+    CHECK_FALSE(process.host->ready().has_value());
+}
+
+TEST_CASE("while nothing gets through, commands are refused at once; then it goes on") {
+    SharedLog log;
+    Process process(log);
+    REQUIRE(process.submit(program_body()).get().has_value());
+    log.set(&SharedLog::troubled, true);
+    Awaited kept = process.submit(partners_body(2));  // wakes it
+    process.await([&] { return !process.host->ready(); });
+    const Result<Applied> refused = process.submit(partners_body(5)).get();
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().code == ErrorCode::overloaded);
+    CHECK(refused.error().detail.find("nothing is acknowledged") != std::string::npos);
+    CHECK(process.host->serves());  // reads go on
+    log.set(&SharedLog::troubled, false);
+    process.await([&] { return process.host->ready().has_value(); });
+    CHECK(kept.get().has_value());
+    CHECK(process.submit(partners_body(3)).get().has_value());
+    CHECK(process.partners() == 3);
+}
+
+TEST_CASE("a parked partition follows no log, can be read, and catches up when it is wanted") {
+    SharedLog log;
+    Process left(log), right(log, kFollower);
+    REQUIRE(right.host->wait_started().has_value());
+    REQUIRE(left.submit(program_body()).get().has_value());
+    REQUIRE(left.submit(partners_body(2)).get().has_value());
+    left.host->set_decides(false);
+    left.host->park(true);
+    CHECK_FALSE(left.host->caught_up());  // from now on
+    CHECK_FALSE(left.host->serves());
+    left.await([&] { return log.rested() == 1; });
+    CHECK(left.host->ready().has_value());  // others have it
+
+    right.host->set_decides(true);
+    REQUIRE(right.submit(partners_body(5)).get().has_value());
+    CHECK(right.partners() == 5);
+    CHECK(left.partners() == 2);
+    CHECK(left.host->figures().applied == Sequence{2});
+
+    left.host->park(false);
+    left.await([&] { return left.host->serves(); });
+    CHECK(left.partners() == 5);  // not before it has all of it
+    left.host->park(true);
+    left.await([&] { return log.rested() == 2; });
+    left.host->begin_stop(std::chrono::milliseconds(0));
+    left.host->stop();
+    CHECK_FALSE(left.host->ready().has_value());
+}
+
+TEST_CASE("a partition is not parked before those who wait there were answered") {
+    SharedLog log;
+    Process left(log, kFollower), right(log, kFollower);
+    REQUIRE(left.host->wait_started().has_value());
+    REQUIRE(right.host->wait_started().has_value());
+    Awaited waiting = left.submit(program_body());
+    left.host->park(true);
+    right.host->set_decides(true);
+    CHECK(waiting.get().has_value());
+    left.await([&] { return log.rested() == 1; });
+}
+
+TEST_CASE("a follower decides once it is told to") {
+    SharedLog log;
+    Process process(log, kFollower);
+    REQUIRE(process.host->wait_started().has_value());
+    Awaited awaited = process.submit(program_body());
+    CHECK_FALSE(process.host->figures().decides);
+    process.host->set_decides(true);
+    CHECK(awaited.get().has_value());
+    CHECK(process.host->figures().decides);
+    CHECK(process.host->figures().loop.own_commits == 1);
+}
+
+}  // namespace
+}  // namespace tidings::apps
