@@ -23,6 +23,7 @@ int run_command_line(int count, const char* const* arguments) {
     add_rebuild_command(app, chosen);
     add_doctor_command(app, chosen);
     add_topics_command(app, chosen);
+    add_audit_command(app, chosen);
     try {
         app.parse(count, arguments);
     } catch (const CLI::ParseError& error) {

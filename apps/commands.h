@@ -24,6 +24,7 @@ void add_log_command(CLI::App& app, Chosen& chosen);
 void add_rebuild_command(CLI::App& app, Chosen& chosen);
 void add_doctor_command(CLI::App& app, Chosen& chosen);
 void add_topics_command(CLI::App& app, Chosen& chosen);
+void add_audit_command(CLI::App& app, Chosen& chosen);
 
 /// Prints "tidings: ..." on stderr; kUsage for usage errors, kRefused for all others.
 int report(const Error& error);

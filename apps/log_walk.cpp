@@ -27,7 +27,7 @@ Result<std::optional<WalkedCommit>> LogWalk::next() {
     Result<std::vector<Outcome>> outcomes = codec_.decode_outcomes(commit.record.bytes);
     if (!outcomes) return Error{outcomes.error().code, where + ": " + outcomes.error().detail};
     commit.outcomes = std::move(*outcomes);
-    const Result<void> commands = read_commands(commit);
+    const Result<void> commands = commands_.take(commit.envelope, commit.commands);
     if (!commands) return Error{commands.error().code, where + ": " + commands.error().detail};
     if (commit.outcomes.size() != commit.commands.size()) {
         return Error{ErrorCode::corruption,
@@ -37,24 +37,24 @@ Result<std::optional<WalkedCommit>> LogWalk::next() {
     return std::optional<WalkedCommit>(std::move(commit));
 }
 
-Result<void> LogWalk::read_commands(WalkedCommit& commit) const {
-    const Envelope& envelope = commit.envelope;
+Result<void> CommandsAhead::take(const Envelope& envelope, std::vector<CommandRecord>& out) {
     Sha256 hash;
-    CommandPosition at = envelope.first;
-    while (at <= envelope.last) {
-        std::vector<CommandRecord> records;
-        const Result<void> read = reader_.read_commands(at, limits::kRunBytes, records);
-        if (!read) return read.error();
-        if (records.empty()) {
-            return Error{ErrorCode::log_mismatch,
-                         "command " + std::to_string(at.value) + " is missing"};
+    for (CommandPosition at = envelope.first; at <= envelope.last; ++at.value) {
+        while (!ahead_.empty() && ahead_.front().position < at) ahead_.pop_front();
+        if (!ahead_.empty() && ahead_.front().position != at) ahead_.clear();
+        if (ahead_.empty()) {
+            std::vector<CommandRecord> records;
+            const Result<void> read = read_(at, limits::kRunBytes, records);
+            if (!read) return read.error();
+            if (records.empty() || records.front().position != at) {
+                return Error{ErrorCode::log_mismatch,
+                             "command " + std::to_string(at.value) + " is missing"};
+            }
+            std::move(records.begin(), records.end(), std::back_inserter(ahead_));
         }
-        for (CommandRecord& record : records) {
-            if (record.position > envelope.last) break;
-            hash.update(record.bytes);
-            at = CommandPosition{record.position.value + 1};
-            commit.commands.push_back(std::move(record));
-        }
+        hash.update(ahead_.front().bytes);
+        out.push_back(std::move(ahead_.front()));
+        ahead_.pop_front();
     }
     if (hash.finish() == envelope.commands) return {};
     return Error{ErrorCode::log_mismatch, "the commands stored are not those that were answered"};

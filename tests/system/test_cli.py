@@ -11,7 +11,7 @@ import tidings
 from programs import make_program, ok, send
 from tidings import at, run
 
-SUBCOMMANDS = ["serve", "token", "import", "log", "rebuild", "doctor"]
+SUBCOMMANDS = ["serve", "token", "import", "log", "rebuild", "doctor", "audit"]
 
 
 def claims(token):
@@ -20,7 +20,8 @@ def claims(token):
 
 
 @pytest.mark.parametrize("command", [[], *[[c] for c in SUBCOMMANDS], ["log", "cat"],
-                                     ["log", "tail"]])
+                                     ["log", "tail"], ["audit", "verify"],
+                                     ["audit", "redecide"]])
 def test_help(command):
     result = run(*command, "--help")
     assert result.returncode == 0 and "--help" in result.stdout
