@@ -13,15 +13,9 @@ namespace {
 
 constexpr std::int64_t kDayMs = 24 * 3600 * 1000;
 
-std::vector<Setting> make_settings() {
+std::vector<Setting> cluster_settings() {
     using C = Config;
     return {
-        {"data", &C::data, "data directory; made if missing"},
-        {"listen", &C::listen, "address and port of the HTTP server; port 0 picks a free one"},
-        {"partitions", &C::partitions,
-         "partitions of the log; fixed when the data directory is made; 0: 4 for a new "
-         "directory, otherwise what it has",
-         0, 1024},
         {"cluster.brokers", &C::cluster_brokers,
          "Kafka brokers, as \"host:9092,host:9092\"; empty: the embedded log"},
         {"cluster.prefix", &C::cluster_prefix, "prefix of the topics: <prefix>.commands, ..."},
@@ -44,6 +38,18 @@ std::vector<Setting> make_settings() {
          "publish domain events to <prefix>.events (of processes with the role projector)"},
         {"upstream.topics", &C::upstream_topics,
          "Kafka topics that are read as CloudEvents in JSON (of processes with the role api)"},
+    };
+}
+
+std::vector<Setting> process_settings() {
+    using C = Config;
+    return {
+        {"data", &C::data, "data directory; made if missing"},
+        {"listen", &C::listen, "address and port of the HTTP server; port 0 picks a free one"},
+        {"partitions", &C::partitions,
+         "partitions of the log; fixed when the data directory is made; 0: 4 for a new "
+         "directory, otherwise what it has",
+         0, 1024},
         {"http.io_threads", &C::io_threads, "threads that serve connections; 0: one per core", 0,
          256},
         {"http.operations", &C::operations, "serve /healthz, /readyz and /metrics"},
@@ -101,6 +107,15 @@ std::vector<Setting> make_settings() {
          {"debug", "info", "warn", "error"}},
         {"log.format", &C::log_format, "text, or one JSON object a line", 0, 0, {"text", "json"}},
     };
+}
+
+/// Those of a deployment on Kafka behind the general ones.
+std::vector<Setting> make_settings() {
+    constexpr std::ptrdiff_t kGeneral = 3;
+    std::vector<Setting> all = process_settings();
+    const std::vector<Setting> cluster = cluster_settings();
+    all.insert(all.begin() + kGeneral, cluster.begin(), cluster.end());
+    return all;
 }
 
 Error usage(std::string_view name, const toml::source_region& at, const std::string& what) {
@@ -171,7 +186,7 @@ Result<void> read_kafka(const toml::table& table, const std::string& prefix, std
         const std::string full = prefix + std::string(key.str());
         if (const toml::table* inner = node.as_table()) {
             const Result<void> read = read_kafka(*inner, full + ".", name, config);
-            if (!read) return read;
+            if (!read) return read.error();
         } else if (const auto text = node.value_exact<std::string>()) {
             config.kafka.emplace_back(full, *text);
         } else if (const auto number = node.value_exact<std::int64_t>()) {
