@@ -147,6 +147,9 @@ Result<std::pair<std::uint64_t, std::uint64_t>> Consumer::query_offsets(const st
             status == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) {
             error.code = ErrorCode::not_found;
         }
+        if (status == RD_KAFKA_RESP_ERR__TIMED_OUT) {
+            error.detail = "no Kafka broker answers: " + error.detail;
+        }
         return error;
     }
     return std::pair{static_cast<std::uint64_t>(low), static_cast<std::uint64_t>(high)};
