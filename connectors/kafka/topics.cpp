@@ -85,7 +85,10 @@ Result<std::map<std::string, std::string>> read_settings(rd_kafka_t* handle,
     std::map<std::string, std::string> out;
     for (std::size_t i = 0; i < count; ++i) {
         if (const auto status = rd_kafka_ConfigResource_error(resources[i])) {
-            return kafka_error(status, spec.name + ": its settings");
+            Error error = kafka_error(status, spec.name + ": its settings");
+            if (status == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+                error.code = ErrorCode::not_found;
+            return error;
         }
         std::size_t entries = 0;
         const auto** configs = rd_kafka_ConfigResource_configs(resources[i], &entries);
@@ -155,6 +158,13 @@ Result<TopicState> Topics::describe(const TopicSpec& spec) {
                             ? 0
                             : static_cast<std::uint32_t>(topic->partitions[0].replica_cnt);
     auto settings = read_settings(client->handle(), spec);
+    // The broker that is asked may not have heard of a new topic yet.
+    const auto until = std::chrono::steady_clock::now() + kAnswer;
+    while (!settings && settings.error().code == ErrorCode::not_found &&
+           std::chrono::steady_clock::now() < until) {
+        std::this_thread::sleep_for(kPoll);
+        settings = read_settings(client->handle(), spec);
+    }
     if (!settings) return settings.error();
     state.settings = std::move(*settings);
     return state;
