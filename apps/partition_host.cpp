@@ -120,6 +120,11 @@ bool PartitionHost::serves() const {
     return (state_ == State::running || state_ == State::retrying) && !parked_;
 }
 
+bool PartitionHost::halted() const {
+    const std::lock_guard lock(state_mutex_);
+    return state_ == State::stopped && had_caught_up_ && !parked_;
+}
+
 std::string PartitionHost::trouble() const {
     const std::lock_guard lock(state_mutex_);
     return "partition " + std::to_string(partition_.value) +
@@ -347,6 +352,7 @@ void PartitionHost::recovered() {
     resuming_ = false;
     const std::lock_guard lock(state_mutex_);
     state_ = State::running;
+    had_caught_up_ = true;
     problem_.reset();
     troubled_ = false;
     started_.notify_all();
