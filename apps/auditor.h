@@ -10,14 +10,20 @@
 #include <mutex>
 #include <thread>
 
+#include "apps/log_walk.h"
 #include "connectors/audit_source.h"
+#include "events/codec.h"
 
 namespace tidings::apps {
 
 class Auditor final : public AuditSource {
 public:
+    struct OpenedLog {
+        std::shared_ptr<CommitSource> commits;
+        CommandsAhead commands;
+    };
     /// Called on the auditor's thread, once for each partition that is asked about.
-    using OpenLog = std::function<Result<std::unique_ptr<CommitSource>>(PartitionId)>;
+    using OpenLog = std::function<Result<OpenedLog>(PartitionId)>;
 
     Auditor(CheckpointSigner signer, OpenLog open);
     /// Tells those who still wait that it stops.
@@ -28,20 +34,23 @@ public:
     const CheckpointSigner& signer() const override { return signer_; }
     void read_commits(PartitionId partition, LogPosition from, std::size_t max_bytes,
                       Done done) const override;
+    void read_lines(LinesQuestion question, LinesDone done) const override;
 
 private:
+    /// Called on the thread with the log; or with why not.
     struct Question {
         PartitionId partition;
-        LogPosition from;
-        std::size_t max_bytes = 0;
-        Done done;
+        std::function<void(Result<OpenedLog*>)> answer;
     };
+    void ask(Question question) const;
     void run();
-    Result<std::vector<CommitRecord>> answer(const Question& question);
+    Result<OpenedLog*> log_of(PartitionId partition);
+    Result<LogLines> lines(OpenedLog& log, const LinesQuestion& question) const;
 
     const CheckpointSigner signer_;
     const OpenLog open_;
-    std::map<PartitionId, std::unique_ptr<CommitSource>> logs_;  ///< of the thread
+    const CapnpCodec codec_;
+    std::map<PartitionId, OpenedLog> logs_;  ///< of the thread
 
     mutable std::mutex mutex_;
     mutable std::condition_variable wake_;

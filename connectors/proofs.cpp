@@ -67,7 +67,7 @@ Result<Checkpoint> checkpoint_member(const JsonValue& json, std::uint64_t size,
                                      const std::vector<VerifierKey>& keys) {
     const auto note = text_member(json, "checkpoint");
     if (!note) return note.error();
-    const auto checkpoint = verify_checkpoint(*note, keys);
+    auto checkpoint = verify_checkpoint(*note, keys);
     if (!checkpoint) return checkpoint;
     if (checkpoint->size != size) {
         return untrue("the checkpoint is about a tree of " + std::to_string(checkpoint->size) +

@@ -163,15 +163,22 @@ void EmbeddedLog::set_tables(std::shared_ptr<LogTables> tables) {
     tables_.swap(tables);
 }
 
+Result<std::shared_ptr<LogTables>> EmbeddedLog::tables_for_others() {
+    const std::scoped_lock lock(mutex_);
+    if (tables_) return tables_;
+    return Error{ErrorCode::io, "log in " + config_.directory.string() + " is not open", {}};
+}
+
 Result<void> EmbeddedLog::read_durable(LogPosition from, std::size_t max_bytes,
                                        std::vector<CommitRecord>& out) {
-    std::shared_ptr<LogTables> tables;
-    {
-        const std::scoped_lock lock(mutex_);
-        tables = tables_;
-    }
-    if (tables) return tables->read_commits(from, max_bytes, out);
-    return Error{ErrorCode::io, "log in " + config_.directory.string() + " is not open", {}};
+    const auto tables = tables_for_others();
+    return tables ? (*tables)->read_commits(from, max_bytes, out) : tables.error();
+}
+
+Result<void> EmbeddedLog::read_durable_commands(CommandPosition from, std::size_t max_bytes,
+                                                std::vector<CommandRecord>& out) {
+    const auto tables = tables_for_others();
+    return tables ? (*tables)->read_commands(from, max_bytes, out) : tables.error();
 }
 
 Result<void> EmbeddedLog::reopen() {

@@ -63,6 +63,9 @@ public:
     /// As read_commits, from any thread, and beside the partition's own.
     Result<void> read_durable(LogPosition from, std::size_t max_bytes,
                               std::vector<CommitRecord>& out);
+    /// As read_commands, the same way, of commands that were answered.
+    Result<void> read_durable_commands(CommandPosition from, std::size_t max_bytes,
+                                       std::vector<CommandRecord>& out);
 
     /// Why append_state() is unknown.
     std::optional<Error> trouble() const override { return failure_; }
@@ -77,6 +80,7 @@ private:
     Result<void> write(const std::string& record);
     Result<void> reopen();
     Result<void> ensure_open();
+    Result<std::shared_ptr<LogTables>> tables_for_others();
     void set_tables(std::shared_ptr<LogTables> tables);
     void answered(CommandPosition next);
 

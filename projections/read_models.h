@@ -215,6 +215,8 @@ public:
     virtual std::optional<ProgramId> program_of(std::string_view id) const = 0;
     /// How the chain stood a while, but not long, before the command was answered.
     virtual Tip ledger_before(CommandPosition command) const = 0;
+    /// The same, before a commit.
+    virtual Tip ledger_before(Sequence commit) const = 0;
 };
 
 }  // namespace tidings

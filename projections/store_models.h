@@ -64,6 +64,7 @@ public:
     std::optional<CommandPosition> command_of(const ProgramId&, EventNumber) const override;
     std::optional<ProgramId> program_of(std::string_view id) const override;
     Tip ledger_before(CommandPosition command) const override;
+    Tip ledger_before(Sequence commit) const override;
 
 private:
     using ReadLock = std::shared_lock<WriterFirstMutex>;

@@ -237,4 +237,14 @@ Tip StoreModels::ledger_before(CommandPosition command) const {
     return found;
 }
 
+Tip StoreModels::ledger_before(Sequence commit) const {
+    const ReadLock lock(mutex_);
+    const std::uint64_t last = std::min(commit.value, tip_.sequence.value + 1);
+    if (last <= limits::kLedgerInterval) return {};
+    const std::uint64_t entry = (last - 1) / limits::kLedgerInterval * limits::kLedgerInterval;
+    const auto row = store_->get(ledger_key(entry).view());
+    if (!row) throw StorageFailure("an entry of the ledger is missing");
+    return TipRow::decode(*row).tip;
+}
+
 }  // namespace tidings

@@ -1,5 +1,5 @@
 // What auditors ask: signed checkpoints of the partitions' Merkle trees, proofs that an event is in
-// one, and that a tree has only grown.
+// one, and that a tree has only grown; and the log itself.
 #include "connectors/audit_source.h"
 #include "connectors/await_outcome.h"
 #include "connectors/http/handlers_common.h"
@@ -206,6 +206,66 @@ Task<Result<Response>> get_proof(Api& api, Request& request) {
     co_return json_response(200, to_json(proof));
 }
 
+/// "3:41", of a partition that the log has.
+std::optional<std::pair<PartitionId, Sequence>> position_asked(const Broker& broker,
+                                                               const Request& request) {
+    const auto text = request.query_value("from");
+    const auto positions = text ? parse_positions(*text, broker.partitions()) : std::nullopt;
+    if (!positions || positions->size() != 1) return std::nullopt;
+    return positions->front();
+}
+
+std::optional<PartitionId> partition_of_position(const Broker& broker, const Request& request) {
+    const auto position = position_asked(broker, request);
+    return position ? std::optional(position->first) : std::nullopt;
+}
+
+/// A partition's log up to the tip as it was when it was asked for, a piece at a time. Owned by the
+/// response.
+struct LogText {
+    const AuditSource& audit;
+    AuditSource::LinesQuestion question;
+    std::optional<std::string> held;  ///< read already
+};
+
+Task<Result<std::optional<std::string>>> next_lines(std::shared_ptr<LogText> log) {
+    if (log->held) co_return std::exchange(log->held, std::nullopt);
+    if (log->question.after.sequence >= log->question.last) co_return std::optional<std::string>();
+    auto start = [log](auto done) { log->audit.read_lines(log->question, std::move(done)); };
+    auto lines = co_await await_callback<Result<LogLines>>(std::move(start));
+    if (!lines) co_return lines.error();
+    log->question.after = lines->tip;
+    co_return std::optional<std::string>(std::move(lines->text));
+}
+
+Task<Result<Response>> get_log(Api& api, Request& request) {
+    if (auto good = check_parameters(request); !good) co_return good.error();
+    const auto position = position_asked(api.broker, request);
+    if (!position) {
+        co_return invalid_field("/from", field_code::kInvalidFormat,
+                                "from must be <partition>:<sequence>, of a partition of the log");
+    }
+    const auto [partition, from] = *position;
+    if (!api.broker.holds(partition)) co_return not_held(partition);
+    const ReadModels& models = api.broker.read(partition);
+    const Sequence last = models.tip().sequence;
+    if (from.value > last.value + 1) {
+        co_return invalid_field("/from", field_code::kOutOfRange,
+                                "the log ends at " + format_position(partition, last));
+    }
+    AuditSource::LinesQuestion question{partition, models.ledger_before(from), from, last,
+                                        request.claims->program};
+    auto log = std::make_shared<LogText>(LogText{*api.options.audit, question, std::nullopt});
+    if (from.value == last.value + 1) log->question.after.sequence = last;  // nothing yet
+    auto first = co_await next_lines(log);  // what fails at once is told as it should be
+    if (!first) co_return first.error();
+    log->held = std::move(*first);
+    Response response;
+    response.content_type = "application/x-ndjson";
+    response.chunks = [log] { return next_lines(log); };
+    co_return response;
+}
+
 }  // namespace
 
 void add_audit_routes(Router& router, Api& api) {
@@ -226,6 +286,15 @@ void add_audit_routes(Router& router, Api& api) {
                 .checks_parameters = true,
                 .partition = partition_of_event,
                 .handler = reading_later(api, get_proof)});
+    router.add({.method = "GET",
+                .pattern = "/v1/log",
+                .name = "get_log",
+                .produces = {"application/x-ndjson"},
+                .query = {"from"},
+                .roles = kAuditor,
+                .checks_parameters = true,
+                .partition = partition_of_position,
+                .handler = reading_later(api, get_log)});
 }
 
 }  // namespace tidings::http

@@ -99,6 +99,7 @@ public:
     }
     std::optional<ProgramId> program_of(std::string_view) const override { return {}; }
     Tip ledger_before(CommandPosition) const override { return {}; }
+    Tip ledger_before(Sequence) const override { return {}; }
 };
 
 /// Answers on its own thread, in order: remembers ids, makes partners known, refuses opens of

@@ -148,9 +148,15 @@ TEST_CASE("the ledger finds the chain as it stood not long before a command") {
     for (int commit = 0; commit < 1'100; ++commit) world.commit({0, 0});
     const auto& tips = world.tips();
     for (std::uint64_t command = 0; command < 2'200; command += 37) {
-        const Tip before = world.models().ledger_before({command});
+        const Tip before = world.models().ledger_before(CommandPosition{command});
         CHECK(before.next_command.value <= command);
         CHECK(command - before.next_command.value < 2 * limits::kLedgerInterval);
+        if (before.sequence.value > 0) CHECK(before == tips[before.sequence.value - 1]);
+    }
+    for (std::uint64_t commit = 1; commit <= 1'102; ++commit) {
+        const Tip before = world.models().ledger_before(Sequence{commit});
+        CHECK(before.sequence.value < commit);
+        CHECK(commit - before.sequence.value <= limits::kLedgerInterval + 1);
         if (before.sequence.value > 0) CHECK(before == tips[before.sequence.value - 1]);
     }
 }

@@ -85,6 +85,7 @@ ENDPOINTS = [
     Endpoint("GET", "/v1/audit/consistency", {"auditor"}, query=("partition", "from", "to"),
              given={"partition": 0, "from": 0}),
     Endpoint("GET", "/v1/audit/proofs/{m}", {"auditor"}, query=("program", "size")),
+    Endpoint("GET", "/v1/log", {"auditor"}, query=("from",), given={"from": "0:1"}),
     Endpoint("GET", "/v1/schemas/events", set(), token=False),
     Endpoint("GET", "/v1/schemas/events/io.tidings.message.sent", set(), token=False),
     Endpoint("GET", "/v1/openapi.json", set(), token=False),

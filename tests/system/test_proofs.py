@@ -305,3 +305,54 @@ def test_what_an_auditor_of_one_program_may_see(server):
                         (at("audit", "proofs", message), {"size": "0"}),
                         (at("audit", "proofs", message), {"size": "99999"})):
         assert mine.get(path, query=query).status == 422, (path, query)
+
+
+def log_lines(client, start, **options):
+    answer = ok(client.get("/v1/log", query={"from": start}, **options))
+    assert answer.headers["Content-Type"] == "application/x-ndjson"
+    return answer.body.decode().splitlines()
+
+
+def test_the_log_is_that_of_log_cat(server, auditor):
+    play(server, messages=30)
+    play(server, "other", messages=30)
+    play(server, "third", messages=3)
+    send(server.owner(), subject="x" * 200, body="b" * 60_000)
+    whole = [log_lines(auditor, f"{p}:1") for p in range(4)]
+    assert sum(map(len, whole)) > 90
+    # long, in pieces, while others write
+    platform = server.platform()
+    for number in range(300):
+        ok(platform.put(at("programs", "acme", "partners", f"p{number}"),
+                        {"email": "a@b.example", "name": "n" * 200}))
+    grown = [log_lines(auditor, f"{p}:1") for p in range(4)]
+    for before, after in zip(whole, grown):
+        assert after[:len(before)] == before
+    assert sum(map(len, grown)) == sum(map(len, whole)) + 300
+    for p, lines in enumerate(grown):
+        assert [json.loads(line)["command_position"] for line in lines] == list(range(len(lines)))
+        for sequence in (2, len(lines) // 2, len(lines)):
+            if 0 < sequence <= len(lines):
+                start = f"{p}:{sequence}"
+                assert log_lines(auditor, start) == [
+                    line for line in lines
+                    if int(json.loads(line)["position"].split(":")[1]) >= sequence]
+    # of one program alone
+    for program in ("acme", "other"):
+        mine = server.client(server.token("auditor", program))
+        for p, lines in enumerate(grown):
+            assert log_lines(mine, f"{p}:1") == [
+                line for line in lines if json.loads(line)["outcome"]["program"] == program]
+    tips = [int(json.loads(lines[-1])["position"].split(":")[1]) if lines else 0 for lines in grown]
+    for p, tip in enumerate(tips):
+        assert log_lines(auditor, f"{p}:{tip + 1}") == []
+        assert auditor.get("/v1/log", query={"from": f"{p}:{tip + 2}"}).status == 422
+    for wrong in ({}, {"from": ""}, {"from": "x"}, {"from": "4:1"}, {"from": "0"},
+                  {"from": "0:1,1:1"}, {"from": "0:1", "to": "0:2"}):
+        assert auditor.get("/v1/log", query=wrong).status == 422, wrong
+    headers = {"Tidings-Min-Position": "0:999999"}
+    assert auditor.get("/v1/log", query={"from": "0:1"}, headers=headers).status == 503
+    assert server.stop() == 0
+    for p, lines in enumerate(grown):
+        printed = run("log", "cat", "--json", "--data", server.directory, "--from", f"{p}:1")
+        assert printed.stdout.splitlines() == lines
