@@ -75,7 +75,7 @@ Result<bool> Redecision::step() {
             compare(*commit, i, std::move(*now));
             models_.fold(commit->outcomes[i]);
         }
-        const Result<void> published = models_.publish(audit().tip);
+        const Result<void> published = models_.publish(audit().tip, {});
         if (!published) return published.error();
         return true;
     } catch (const std::exception& error) {  // of the temporary store

@@ -5,7 +5,7 @@
 // What it can promise: the records form one unbroken chain from genesis to the tip that it reports,
 // and answer the commands that are stored. Whether another history was put in place of the last
 // commits, or the last commits and their commands were cut off, only an older copy of a tip can
-// tell.
+// tell: audit_checkpoints.h.
 #pragma once
 
 #include <atomic>
@@ -48,6 +48,7 @@ struct PartitionAudit {
     std::uint64_t bytes = 0;                              ///< of all records read
     std::uint64_t duplicates = 0, losers = 0, second_genesis = 0;
     std::vector<SkippedRecord> skipped;  ///< the first AuditWalk::kListed of them
+    std::size_t checkpoints = 0;         ///< that the log was found to hold (audit_checkpoints.h)
     std::optional<AuditFault> fault;
 
     std::uint64_t skips() const { return duplicates + losers + second_genesis; }

@@ -1,5 +1,6 @@
 // `tidings audit verify` and `tidings audit redecide`: is the log what it was, and would today's
-// decider decide the same? Neither writes anything into the log or the data directory.
+// decider decide the same? Neither writes anything into the log or the data directory. The other
+// subcommands of `audit` are in command_proofs.cpp.
 #include <stdlib.h>
 
 #include <algorithm>
@@ -8,9 +9,12 @@
 #include <functional>
 #include <thread>
 
+#include "apps/audit_checkpoints.h"
 #include "apps/audit_log.h"
 #include "apps/audit_redecide.h"
+#include "apps/command_proofs.h"
 #include "apps/commands.h"
+#include "apps/data_directory.h"
 #include "apps/directory_options.h"
 #include "apps/logging.h"
 #include "apps/progress.h"
@@ -34,16 +38,23 @@ struct Options {
     std::optional<std::string> kafka, prefix;
     bool json = false;
     std::size_t most = kShownDifferences;
+    std::vector<std::string> checkpoints, keys;
 };
 
 using Logs = std::vector<std::unique_ptr<AuditedLog>>;
 
-Result<Logs> open_named_logs(const Options& options) {
+Result<Config> named_config(const Options& options) {
     set_up_logging("error", "text");
     Result<Config> config = read_settings(options.directory);
     if (!config) return config.error();
     if (options.kafka) config->cluster_brokers = *options.kafka;
     if (options.prefix) config->cluster_prefix = *options.prefix;
+    return config;
+}
+
+Result<Logs> open_named_logs(const Options& options) {
+    const Result<Config> config = named_config(options);
+    if (!config) return config.error();
     return open_audited_logs(*config);
 }
 
@@ -113,6 +124,9 @@ void print_text(const AuditedLog& log, const PartitionAudit& audit) {
         std::printf("       skipped: %llu more\n",
                     static_cast<unsigned long long>(audit.skips() - audit.skipped.size()));
     }
+    if (audit.checkpoints > 0) {
+        std::printf("       checkpoints: the log is what %zu of them cover\n", audit.checkpoints);
+    }
     if (audit.fault) std::printf("       %s\n", to_text(*audit.fault).c_str());
 }
 
@@ -130,7 +144,7 @@ void append_json(JsonWriter& json, const AuditedLog& log, const PartitionAudit& 
         json.key("sequence").number(record.sequence.value);
         json.key("kind").string(name_of(record.kind)).close_object();
     }
-    json.close_array().close_object().key("fault");
+    json.close_array().close_object().key("checkpoints").number(audit.checkpoints).key("fault");
     if (!audit.fault) {
         json.null();
     } else {
@@ -185,17 +199,60 @@ void print_verified(const Logs& logs, const std::vector<PartitionAudit>& audits,
     std::printf("%s\n", out.c_str());
 }
 
+/// The checkpoints that were named. Errors: those of read_checkpoints, usage (no keys).
+Result<CheckpointsByPartition> named_checkpoints(const Options& options, const Config& config,
+                                                 const Genesis& genesis) {
+    if (options.checkpoints.empty()) return CheckpointsByPartition{};
+    auto keys = read_verifier_keys(options.keys);
+    if (!keys) return keys.error();
+    if (options.keys.empty()) {
+        keys = own_verifier_keys(config, genesis);
+        if (!keys) return keys.error();
+    }
+    return read_checkpoints(options.checkpoints, *keys, genesis);
+}
+
+PartitionAudit verify_partition(AuditedLog& log, LogPosition end, const Config& config,
+                                std::vector<Checkpoint> checkpoints,
+                                std::atomic<std::uint64_t>& done) {
+    const CapnpCodec codec;
+    std::unique_ptr<Models> models;
+    if (!checkpoints.empty()) {
+        // what vouches for them is the checkpoint; without them less is known
+        auto opened =
+            Models::open({.directory = models_directory(config.data, log.genesis().partition),
+                          .read_only = true});
+        if (opened) models = std::move(*opened);
+    }
+    CheckpointCheck check(codec, std::move(checkpoints), models.get());
+    AuditWalk walk(log, codec, end);
+    while (const auto commit = walk.next()) {
+        done = walk.done();
+        if (!check.take(*commit)) break;
+    }
+    PartitionAudit audit = walk.audit();
+    if (!audit.fault) (void)check.finish(audit.tip);
+    if (!audit.fault) audit.fault = check.fault();
+    audit.checkpoints = check.confirmed();
+    return audit;
+}
+
 int verify(const Options& options) {
-    const Result<Logs> logs = open_named_logs(options);
+    const Result<Config> config = named_config(options);
+    if (!config) return report(config.error());
+    const Result<Logs> logs = open_audited_logs(*config);
     if (!logs) return report(logs.error());
+    auto checkpoints = named_checkpoints(options, *config, logs->front()->genesis());
+    if (!checkpoints) return report(checkpoints.error());
     const auto ends = ends_of(*logs);
     if (!ends) return report(ends.error());
-    const CapnpCodec codec;
     std::vector<PartitionAudit> audits(logs->size());
     for_each_partition("verify", *ends, [&](std::size_t p, std::atomic<std::uint64_t>& done) {
-        AuditWalk walk(*(*logs)[p], codec, (*ends)[p]);
-        while (walk.next()) done = walk.done();
-        audits[p] = walk.audit();
+        AuditedLog& log = *(*logs)[p];
+        const auto mine = checkpoints->find(log.genesis().partition);
+        audits[p] = verify_partition(
+            log, (*ends)[p], *config,
+            mine == checkpoints->end() ? std::vector<Checkpoint>{} : mine->second, done);
     });
     const bool sound = std::none_of(audits.begin(), audits.end(), [](const PartitionAudit& audit) {
         return audit.fault.has_value();
@@ -347,12 +404,20 @@ void add_audit_command(CLI::App& app, Chosen& chosen) {
     CLI::App* audit = app.add_subcommand(
         "audit", "Examine the log, also beside a running broker. Changes nothing.");
     audit->require_subcommand(1);
+    add_proof_commands(*audit, chosen);
     CLI::App* walk = audit->add_subcommand(
         "verify",
         "Read the whole log: every link, hash, command and outcome. Says the first bad position of "
         "each partition; exit status 1 if there is one.");
     const auto to_verify = add_options(*walk);
     walk->add_flag("--json", to_verify->json, "one JSON object");
+    walk->add_option("--checkpoint", to_verify->checkpoints,
+                     "file with checkpoints that were kept: the log must still be what they cover; "
+                     "may be given several times");
+    walk->add_option(
+        "--key", to_verify->keys,
+        "verifier key, or file of them, that the checkpoints are signed with; default: "
+        "the data directory's own");
     walk->callback([to_verify, &chosen] { chosen = [to_verify] { return verify(*to_verify); }; });
 
     CLI::App* again = audit->add_subcommand(

@@ -105,6 +105,9 @@ void Examination::check_keys() {
     complete &= check_secret_file(
         keys / "digest.key",
         "restore it: without it repeated Idempotency-Keys are taken for new content");
+    complete &= check_secret_file(
+        keys / "checkpoint.key",
+        "restore it: otherwise a new one is made, whose verifier keys auditors must be told");
     std::error_code error;
     if (!configured_ && !fs::exists(sealing, error)) {
         note(sealing.string() +

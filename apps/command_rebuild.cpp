@@ -111,6 +111,14 @@ void print_digest(const char* which, const Hash256& digest, const ModelsSet& mod
     std::printf("%-8s %s  at %s\n", which, to_hex(digest.view()).c_str(), tips(models).c_str());
 }
 
+/// The Merkle trees, which are no part of the digests of programs.
+bool same_trees(const ModelsSet& live, const ModelsSet& rebuilt) {
+    return std::equal(live.begin(), live.end(), rebuilt.begin(), rebuilt.end(),
+                      [](const auto& left, const auto& right) {
+                          return left->tree_head().root == right->tree_head().root;
+                      });
+}
+
 /// Which models of which partitions differ.
 void print_differences(const ModelsSet& live, const ModelsSet& rebuilt) {
     for (std::size_t i = 0; i < live.size(); ++i) {
@@ -129,6 +137,10 @@ Result<std::pair<ModelsSet, Hash256>> read_live(const fs::path& directory, const
     try {
         const Result<void> followed = follow_logs(logs, *live, "live");
         if (!followed) return followed.error();
+        for (const auto& partition : *live) {  // also what is in no digest
+            const std::vector<std::string> wrong = partition->check();
+            if (!wrong.empty()) return Error{ErrorCode::corruption, wrong.front()};
+        }
         const Hash256 digest = digest_of(*live);
         return std::pair{std::move(*live), digest};
     } catch (const std::exception& error) {  // a damaged row: storage failures are thrown
@@ -156,7 +168,7 @@ Result<bool> compare(const fs::path& live_directory, const LogSet& logs, const M
     const auto& [live_models, old_digest] = *live;
     print_digest("live", old_digest, live_models);
     print_digest("rebuilt", new_digest, rebuilt);
-    if (old_digest == new_digest) {
+    if (old_digest == new_digest && same_trees(live_models, rebuilt)) {
         std::printf("equal\n");
         return true;
     }

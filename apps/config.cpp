@@ -7,6 +7,8 @@
 #include <iterator>
 #include <sstream>
 
+#include "connectors/checkpoint.h"
+
 namespace tidings::apps {
 
 namespace {
@@ -89,6 +91,9 @@ std::vector<Setting> process_settings() {
         {"keys.data", &C::keys_data,
          "data directory whose keys/ are used: one for all processes of a deployment on Kafka; "
          "empty: the own one"},
+        {"audit.origin", &C::audit_origin,
+         "what the origins of checkpoints begin with, as a host name of yours; set it before the "
+         "first checkpoint is handed out: another one is another log to whoever keeps them"},
         {"memory.block_cache_mib", &C::block_cache_mib, "blocks of the read models' tables", 1,
          1 << 20},
         {"memory.write_buffer_mib", &C::write_buffer_mib,
@@ -266,6 +271,11 @@ Result<Config> parse_config(std::string_view toml, std::string_view name) {
     }
     const Result<ListenAddress> listen = parse_listen(config.listen);
     if (!listen) return Error{ErrorCode::usage, std::string(name) + ": " + listen.error().detail};
+    if (!valid_origin_host(config.audit_origin)) {
+        return Error{ErrorCode::usage, std::string(name) +
+                                           ": audit.origin must be 1 to 200 bytes without spaces "
+                                           "and '+'"};
+    }
     return config;
 }
 

@@ -55,6 +55,8 @@ struct Config {
     std::string deployment_key_file;
     std::string keys_data;
 
+    std::string audit_origin = "tidings.example";
+
     std::int64_t block_cache_mib = 96;
     std::int64_t write_buffer_mib = 64;
     std::int64_t row_cache_mib = 128;

@@ -65,8 +65,10 @@ void append_text_line(std::string& out, const WalkedCommit& commit, std::size_t 
 
 }  // namespace
 
-void append_lines(std::string& out, const Codec& codec, const WalkedCommit& commit, bool json) {
+void append_lines(std::string& out, const Codec& codec, const WalkedCommit& commit, bool json,
+                  const std::optional<ProgramId>& program) {
     for (std::size_t i = 0; i < commit.commands.size(); ++i) {
+        if (program && commit.outcomes[i].program != *program) continue;
         const Result<Command> command = codec.decode_command(commit.commands[i].bytes);
         if (json) {
             append_json_line(out, commit, i, command);

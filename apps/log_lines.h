@@ -10,8 +10,10 @@
 
 namespace tidings::apps {
 
-/// Appends a line for each command: JSON with every field, or text for people.
-void append_lines(std::string& out, const Codec& codec, const WalkedCommit& commit, bool json);
+/// Appends a line for each command: JSON with every field, or text for people. `program`: of this
+/// one's alone.
+void append_lines(std::string& out, const Codec& codec, const WalkedCommit& commit, bool json,
+                  const std::optional<ProgramId>& program = {});
 
 struct LogStart {
     PartitionId partition;

@@ -41,6 +41,7 @@ Result<std::unique_ptr<Node>> Node::open(const NodeOptions& options) {
     std::unique_ptr<Node> node(new Node(options, std::move(*lock), std::move(*keys)));
     const Result<void> opened = options.cluster ? node->open_cluster() : node->open_embedded();
     if (!opened) return opened.error();
+    node->make_auditor();
     return node;
 }
 
@@ -75,6 +76,7 @@ Result<void> Node::open_embedded() {
     for (std::size_t i = 0; i < opening.size(); ++i) {
         Result<std::unique_ptr<Models>> models = opening[i].get();
         if (!models) return models.error();
+        embedded_logs_.push_back((*logs)[i].get());
         put_host(PartitionId{static_cast<std::uint32_t>(i)},
                  std::make_unique<PartitionHost>(
                      std::move((*logs)[i]), std::move(*models), *codec_, clock_,
@@ -119,6 +121,7 @@ void Node::stop(std::chrono::milliseconds grace) {
         balance_thread_.join();
     }
     publisher_.reset();
+    auditor_.reset();
     for (const Slot& slot : slots_) {
         if (slot.owner) slot.owner->begin_stop(grace);
     }

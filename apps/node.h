@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "apps/auditor.h"
 #include "apps/cluster.h"
 #include "apps/ingress_clock.h"
 #include "apps/lock_file.h"
@@ -19,6 +20,7 @@
 #include "apps/placement.h"
 #include "connectors/keys.h"
 #include "core/codec.h"
+#include "events/embedded_log.h"
 #include "projections/broker.h"
 
 namespace tidings::apps {
@@ -35,6 +37,7 @@ struct NodeOptions {
     std::size_t write_buffer_bytes = 64u << 20;
     std::size_t row_cache_bytes = 128u << 20;  ///< all partitions together
     std::size_t log_buffer_bytes = 32u << 20;
+    std::string audit_origin = "tidings.example";  ///< what the origins of checkpoints begin with
     std::int64_t outcome_timeout_ms = 15'000;
     ClockSource clock = read_system_clocks;
     http::Metrics* metrics = nullptr;  ///< outlives the node
@@ -60,6 +63,8 @@ public:
     void stop(std::chrono::milliseconds grace);
 
     const KeyRing& keys() const { return *keys_; }
+    /// Not after stop().
+    const AuditSource& audit_source() const { return *auditor_; }
     PartitionFigures figures(PartitionId partition) const;
     /// Null on the embedded log.
     Cluster* cluster() { return cluster_.get(); }
@@ -107,6 +112,7 @@ private:
     void put_host(PartitionId partition, std::unique_ptr<PartitionHost> host);
     PartitionHost* host_of(PartitionId partition) const;
     void run_timer();
+    void make_auditor();
 
     // On Kafka.
     Result<void> start_cluster();
@@ -128,7 +134,9 @@ private:
     std::shared_ptr<RowMemory> row_memory_;
     std::unique_ptr<Cluster> cluster_;    ///< outlives the hosts, which use its clients
     std::atomic<bool> cancelled_{false};  ///< the start: what is adopted from now on stops at once
-    std::vector<Slot> slots_;             ///< by partition
+    std::vector<EmbeddedLog*> embedded_logs_;  ///< by partition, owned by the hosts; empty on Kafka
+    std::vector<Slot> slots_;                  ///< by partition
+    std::unique_ptr<Auditor> auditor_;         ///< null after stop()
     std::unique_ptr<kafka::EventPublisher> publisher_;  ///< null where nothing is published
 
     mutable std::mutex view_mutex_;

@@ -36,7 +36,8 @@ Result<void> Node::open_cluster() {
                          " has an embedded log: it cannot become part of a deployment on Kafka",
                      {}};
     }
-    const std::string fingerprint = to_hex(keys_->caller_digest("tidings.fingerprint.v1").view());
+    const std::string fingerprint = to_hex(
+        keys_->caller_digest("tidings.fingerprint.v2\n" + keys_->checkpoint_public_key()).view());
     auto cluster = Cluster::open(*options_.cluster, options_.data, fingerprint);
     if (!cluster) return cluster.error();
     cluster_ = std::move(*cluster);

@@ -111,7 +111,8 @@ Routes::Routes(Broker& broker, http::TokenVerifier& verifier, http::Metrics& met
           broker, forwarder_ ? deliver_over(*forwarder_, broker.partitions())
                              : upstream::DeliverElsewhere())) {
     http::add_api_routes(*router_, broker,
-                         http::ApiOptions{.min_position_wait_ms = options.min_position_wait_ms});
+                         http::ApiOptions{.min_position_wait_ms = options.min_position_wait_ms,
+                                          .audit = options.audit});
     add_upstream_routes();
     add_upstream_metrics();
     add_router_metrics();

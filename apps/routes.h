@@ -10,8 +10,9 @@
 #include "connectors/http/forwarder.h"
 
 namespace tidings {
+class AuditSource;
 class Broker;
-}
+}  // namespace tidings
 namespace tidings::http {
 class Metrics;
 class Router;
@@ -32,6 +33,7 @@ struct RoutesOptions {
     /// The broker may lack partitions: requests for them are passed on to its holders().
     bool forwarding = false;
     bool serves_clients = true;  ///< with `forwarding`: false for a process without the role api
+    const AuditSource* audit = nullptr;     ///< outlives the routes; null: no /v1/audit
     http::ForwarderOptions forwarder = {};  ///< with `forwarding`; needs issue_internal_token
 };
 

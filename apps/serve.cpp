@@ -73,6 +73,7 @@ Result<NodeOptions> node_options(const Config& config, http::Metrics& metrics) {
     options.write_buffer_bytes = mib(config.write_buffer_mib);
     options.row_cache_bytes = mib(config.row_cache_mib);
     options.log_buffer_bytes = mib(config.log_buffer_mib);
+    options.audit_origin = config.audit_origin;
     options.outcome_timeout_ms = config.outcome_timeout_ms;
     options.metrics = &metrics;
     return options;
@@ -176,6 +177,7 @@ Result<void> run(const Config& config, bool demo, ShutdownSignals& signals) {
          .operations = config.operations,
          .forwarding = node.cluster() != nullptr,
          .serves_clients = node.cluster() == nullptr || node.cluster()->options().roles.api,
+         .audit = &node.audit_source(),
          .forwarder = {.issue_internal_token = [&node](const Actor& actor) {
              return internal_token(node.keys(), actor);
          }}});

@@ -42,6 +42,8 @@ struct Deleter {
 };
 using CipherContext = std::unique_ptr<EVP_CIPHER_CTX, Deleter<EVP_CIPHER_CTX_free>>;
 using Mac = std::unique_ptr<EVP_MAC, Deleter<EVP_MAC_free>>;
+using PrivateKey = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
+using SigningContext = std::unique_ptr<EVP_MD_CTX, Deleter<EVP_MD_CTX_free>>;
 using MacContext = std::unique_ptr<EVP_MAC_CTX, Deleter<EVP_MAC_CTX_free>>;
 
 /// A file descriptor that closes itself.
@@ -188,6 +190,8 @@ struct KeyRing::State {
     mutable std::mutex signing_mutex;  ///< jansson objects are not shared between threads
     jose::Jwk signing;
     std::string kid;
+    PrivateKey checkpoints;  ///< Ed25519
+    std::string checkpoint_public_key;
 
     ~State() { OPENSSL_cleanse(deployment.data(), deployment.size()); }
 
@@ -219,6 +223,19 @@ struct KeyRing::State {
             OSSL_PARAM_construct_end()};
         if (!digest || EVP_MAC_init(digest.get(), key.data(), key.size(), parameters) != 1) {
             return Error{ErrorCode::io, "HMAC-SHA-256 is not available", {}};
+        }
+        return {};
+    }
+
+    Result<void> load_checkpoints(KeyBytes key) {
+        checkpoints.reset(
+            EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, key.data(), key.size()));
+        OPENSSL_cleanse(key.data(), key.size());
+        std::size_t size = kKeyBytes;
+        checkpoint_public_key.resize(size);
+        if (!checkpoints || EVP_PKEY_get_raw_public_key(checkpoints.get(),
+                                                        bytes(checkpoint_public_key), &size) != 1) {
+            return Error{ErrorCode::io, "Ed25519 is not available", {}};
         }
         return {};
     }
@@ -277,6 +294,12 @@ Result<std::unique_ptr<KeyRing>> KeyRing::open(const fs::path& data,
     if (!digest_key) return digest_key.error();
     if (const auto loaded = state->load_digest(*digest_key); !loaded) return loaded.error();
 
+    const auto checkpoints = read_or_make(keys / "checkpoint.key", random_key);
+    if (!checkpoints) return checkpoints.error();
+    const auto seed = as_key(*checkpoints, keys / "checkpoint.key", ErrorCode::corruption);
+    if (!seed) return seed.error();
+    if (const auto loaded = state->load_checkpoints(*seed); !loaded) return loaded.error();
+
     const bool own = deployment_key.empty();
     const fs::path sealing_path = own ? keys / "deployment.key" : deployment_key;
     Result<std::string> sealing = std::string();
@@ -302,8 +325,9 @@ Result<void> KeyRing::check(const fs::path& data, const fs::path& deployment_key
     const bool own = deployment_key.empty();
     const fs::path keys = data / "keys";
     const fs::path signing = keys / "signing.jwk", digest = keys / "digest.key",
+                   checkpoints = keys / "checkpoint.key",
                    sealing = own ? keys / "deployment.key" : deployment_key;
-    for (const fs::path& path : {signing, digest, sealing}) {
+    for (const fs::path& path : {signing, digest, checkpoints, sealing}) {
         const auto text = read_file(path);
         if (!text) return text.error();
         if (!*text) continue;
@@ -313,7 +337,7 @@ Result<void> KeyRing::check(const fs::path& data, const fs::path& deployment_key
                 return loaded.error();
             continue;
         }
-        const auto code = path == digest || own ? ErrorCode::corruption : ErrorCode::usage;
+        const auto code = path != sealing || own ? ErrorCode::corruption : ErrorCode::usage;
         if (const auto key = as_key(**text, path, code); !key) return key.error();
     }
     return {};
@@ -399,5 +423,20 @@ ContentDigest KeyRing::content_digest(std::string_view canonical) const {
 CallerDigest KeyRing::caller_digest(std::string_view canonical) const {
     return state_->keyed<CallerDigest>("tidings.caller.v1\n", canonical);
 }
+
+std::string KeyRing::sign_checkpoint(std::string_view text) const {
+    std::string signature(2 * kKeyBytes, '\0');
+    std::size_t size = signature.size();
+    const SigningContext context(EVP_MD_CTX_new());
+    if (!context ||
+        EVP_DigestSignInit(context.get(), nullptr, nullptr, nullptr, state_->checkpoints.get()) !=
+            1 ||
+        EVP_DigestSign(context.get(), bytes(signature), &size, bytes(text), text.size()) != 1) {
+        throw std::runtime_error("Ed25519 failed");
+    }
+    return signature;
+}
+
+const std::string& KeyRing::checkpoint_public_key() const { return state_->checkpoint_public_key; }
 
 }  // namespace tidings

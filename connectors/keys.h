@@ -1,6 +1,6 @@
 // The deployment's own secrets, in <data>/keys/: the key that signs tokens, the key that seals
-// upstream secrets, and the key of the digests in the log. Used by the broker, `tidings token` and
-// the token verifier.
+// upstream secrets, the key of the digests in the log, and the key that signs checkpoints. Used by
+// the broker, `tidings token`, `tidings audit` and the token verifier.
 #pragma once
 
 #include <filesystem>
@@ -17,9 +17,9 @@ namespace tidings {
 /// Thread-safe after open().
 class KeyRing {
 public:
-    /// Reads <data>/keys/{signing.jwk,deployment.key,digest.key} and makes those that are missing
-    /// (directory 0700, files 0600, durable before use); of several processes that make one at
-    /// once, one wins and all use its key. `deployment_key`: file to use instead of
+    /// Reads <data>/keys/{signing.jwk,deployment.key,digest.key,checkpoint.key} and makes those
+    /// that are missing (directory 0700, files 0600, durable before use); of several processes that
+    /// make one at once, one wins and all use its key. `deployment_key`: file to use instead of
     /// <data>/keys/deployment.key: 32 bytes, or 64 hex digits; empty: none. Errors: io, corruption
     /// (a file is not a key), usage (`deployment_key` is not a key).
     static Result<std::unique_ptr<KeyRing>> open(const std::filesystem::path& data,
@@ -46,6 +46,10 @@ public:
     /// HMAC-SHA-256 under the digest key, truncated to 16 bytes; separate domains.
     ContentDigest content_digest(std::string_view canonical) const;
     CallerDigest caller_digest(std::string_view canonical) const;
+
+    /// The Ed25519 signature, 64 bytes, under the key of the checkpoints; and its public half, 32.
+    std::string sign_checkpoint(std::string_view text) const;
+    const std::string& checkpoint_public_key() const;
 
 private:
     struct State;

@@ -1,6 +1,7 @@
 // Port: how commands and commits become bytes. Implemented by events/.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -27,6 +28,13 @@ public:
     virtual Result<Envelope> decode_envelope(std::string_view record) const = 0;
     /// Errors: corruption, newer_format: the reader stops, never skips (rule 8).
     virtual Result<std::vector<Outcome>> decode_outcomes(std::string_view record) const = 0;
+    /// The leaves that a commit adds to its partition's Merkle tree, one per outcome, in order:
+    /// made of the stored bytes, so that no later version sees others. Errors: corruption,
+    /// newer_format. REQUIRES: decode_envelope accepted `record`.
+    virtual Result<void> read_leaves(std::string_view record,
+                                     const std::function<void(std::string_view)>& visit) const = 0;
+    /// What was decided, from a leaf alone. Errors: corruption, newer_format.
+    virtual Result<Outcome> decode_leaf(std::string_view leaf) const = 0;
 };
 
 }  // namespace tidings

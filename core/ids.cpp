@@ -106,15 +106,26 @@ std::optional<std::uint64_t> parse_lowercase(std::string_view digits) {
     return out;
 }
 
-std::optional<EventNumber> parse_id(std::string_view prefix, const ProgramId& program,
-                                    std::string_view id) {
+struct IdParts {
+    std::uint64_t owner = 0;  ///< program_hash of the program
+    EventNumber number;
+};
+
+std::optional<IdParts> parse_id(std::string_view prefix, std::string_view id) {
     constexpr std::size_t kHalf = 2 * kPrefixBytes;
     if (id.size() != prefix.size() + 2 * kHalf || !id.starts_with(prefix)) return std::nullopt;
     id.remove_prefix(prefix.size());
     const auto owner = parse_lowercase(id.substr(0, kHalf));
     const auto number = parse_lowercase(id.substr(kHalf));
-    if (!owner || !number || *number == 0 || *owner != program_hash(program)) return std::nullopt;
-    return EventNumber{*number};
+    if (!owner || !number || *number == 0) return std::nullopt;
+    return IdParts{*owner, EventNumber{*number}};
+}
+
+std::optional<EventNumber> parse_id(std::string_view prefix, const ProgramId& program,
+                                    std::string_view id) {
+    const auto parts = parse_id(prefix, id);
+    if (!parts || parts->owner != program_hash(program)) return std::nullopt;
+    return parts->number;
 }
 
 }  // namespace
@@ -160,10 +171,12 @@ std::optional<std::string> from_hex(std::string_view hex) {
     return out;
 }
 
-Hash256 sha256(std::string_view bytes) {
+Hash256 sha256(std::string_view bytes) { return sha256({bytes}); }
+
+Hash256 sha256(std::initializer_list<std::string_view> pieces) {
     thread_local ContextOwner owner;
     start(owner.context);
-    feed(owner.context, bytes);
+    for (const std::string_view piece : pieces) feed(owner.context, piece);
     return take(owner.context);
 }
 
@@ -186,6 +199,14 @@ Hash256 Sha256::finish() { return take(static_cast<EVP_MD_CTX*>(context_)); }
 PartitionId route(const ProgramId& program, std::uint32_t count) {
     assert(count > 0);
     return PartitionId{static_cast<std::uint32_t>(program_hash(program) % count)};
+}
+
+std::optional<PartitionId> route_id(std::string_view id, std::uint32_t count) {
+    assert(count > 0);
+    auto parts = parse_id(kMessagePrefix, id);
+    if (!parts) parts = parse_id(kPostPrefix, id);
+    if (!parts) return std::nullopt;
+    return PartitionId{static_cast<std::uint32_t>(parts->owner % count)};
 }
 
 }  // namespace tidings

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -79,6 +80,8 @@ std::optional<std::string> from_hex(std::string_view hex);
 
 /// SHA-256 of `bytes` (FIPS 180-4), through libcrypto.
 Hash256 sha256(std::string_view bytes);
+/// Of the pieces, one after the other.
+Hash256 sha256(std::initializer_list<std::string_view> pieces);
 
 /// SHA-256 over several pieces without joining them.
 class Sha256 {
@@ -97,6 +100,8 @@ private:
 /// The partition a program lives in: first 8 bytes (big endian) of SHA-256(program id) modulo
 /// `count`. `count` is the genesis count, never a topic's current one (PROTOCOL.md rule 1).
 PartitionId route(const ProgramId& program, std::uint32_t count);
+/// The same, of the program that a message or post id names. Nothing: it is neither.
+std::optional<PartitionId> route_id(std::string_view id, std::uint32_t count);
 
 }  // namespace tidings
 

@@ -74,6 +74,8 @@ inline constexpr std::uint32_t kRowLimit =
     kSmall ? 5 : 4'096;  ///< targeted sends up to this many recipients write inbox rows
 inline constexpr std::uint64_t kLedgerInterval =
     kSmall ? 6 : 256;  ///< commits between two that a rescan may start from (PROTOCOL.md rule 7)
+inline constexpr unsigned kTileHeight =
+    kSmall ? 2 : 8;  ///< of the Merkle tree that a stored row covers: 256 hashes
 inline constexpr std::uint32_t kSetChunk = 65'536;    ///< ordinals per stored bitmap chunk
 inline constexpr std::uint32_t kColumnChunk = 4'096;  ///< ordinals per stored column chunk
 inline constexpr std::uint32_t kTimesChunk =

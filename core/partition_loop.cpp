@@ -7,6 +7,7 @@
 
 #include "core/decide_record.h"
 #include "core/limits.h"
+#include "core/merkle.h"
 
 namespace tidings {
 namespace {
@@ -239,6 +240,11 @@ Result<void> PartitionLoop::accept(const CommitRecord& record, const Envelope& e
         }
         next.batch.outcomes = std::move(*outcomes);
     }
+    next.leaves.reserve(next.batch.outcomes.size());
+    auto leaves = codec_.read_leaves(record.bytes, [&next](std::string_view leaf) {
+        next.leaves.push_back(merkle::leaf_hash(leaf));
+    });
+    if (leaves.has_error()) return leaves.error();
     accepted_ = std::move(next);
     alarmed_ = false;
     records_.pop_front();
@@ -265,7 +271,7 @@ Result<void> PartitionLoop::publish() {
         for (const Outcome& outcome : batch.outcomes) projection_.fold(outcome);
         batch.folded = true;
     }
-    auto published = projection_.publish(accepted_->tip);
+    auto published = projection_.publish(accepted_->tip, accepted_->leaves);
     if (published.has_error()) return published;
     const Accepted done = std::move(*accepted_);
     accepted_.reset();

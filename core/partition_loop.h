@@ -84,6 +84,7 @@ private:
     struct Accepted {
         Tip tip;
         Batch batch;
+        std::vector<Hash256> leaves;  ///< of the Merkle tree, by their hashes
         bool own = false;
     };
 

@@ -29,9 +29,9 @@ public:
     virtual const Facts& facts() const = 0;
     /// Applies an outcome to the run in progress. Nothing of it is visible to readers yet.
     virtual void fold(const Outcome& outcome) = 0;
-    /// Writes everything folded since the last publish, and `tip`, in one batch; then readers see
-    /// it at once.
-    virtual Result<void> publish(const Tip& tip) = 0;
+    /// Writes everything folded since the last publish, the Merkle tree grown by `leaves` (their
+    /// hashes, one per outcome folded), and `tip`, in one batch; then readers see it at once.
+    virtual Result<void> publish(const Tip& tip, std::span<const Hash256> leaves) = 0;
     /// Forgets everything folded since the last publish.
     virtual void drop() = 0;
 };

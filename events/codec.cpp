@@ -18,7 +18,8 @@ constexpr std::size_t kScratchWords =
 constexpr std::size_t kFirstSegmentWords = 1'024;
 constexpr std::size_t kOutcomeWords = 12;  ///< of schema.capnp's Outcome
 constexpr std::size_t kSlackWords = 64;
-constexpr int kNesting = 64;  ///< a filter of depth 16 takes 2 levels each
+constexpr std::size_t kLeafWords = 64;  ///< on the stack: most outcomes and their programs' names
+constexpr int kNesting = 64;            ///< a filter of depth 16 takes 2 levels each
 
 /// Standard stream framing: number of segments - 1, their lengths in words, padding to a word; then
 /// the segments.
@@ -70,20 +71,55 @@ capnp::ReaderOptions options(const Words& words) {
     return options;
 }
 
-/// Decodes a root; `malformed_as` is what malformed bytes mean here.
-template <class Out, class Schema>
-Result<Out> decode(std::string_view bytes, ErrorCode malformed_as) {
+/// What `use` makes of a message; `malformed_as` is what malformed bytes mean here.
+template <class Out, class Use>
+Result<Out> decoding(ErrorCode malformed_as, Use use) {
     try {
-        const Words words(bytes);
-        capnp::FlatArrayMessageReader message(words.get(), options(words));
-        if (message.getEnd() != words.get().end()) wire::malformed("bytes after the message");
-        return wire::read(message.getRoot<Schema>(), wire::Budget{words.size()});
+        return use();
     } catch (const wire::Undecodable& undecodable) {
         const bool newer = undecodable.code == ErrorCode::newer_format;
         return Error{newer ? ErrorCode::newer_format : malformed_as, undecodable.detail, {}};
     } catch (const kj::Exception& exception) {
         return Error{
             malformed_as, std::string("malformed: ") + exception.getDescription().cStr(), {}};
+    }
+}
+
+/// Decodes a root.
+template <class Out, class Schema>
+Result<Out> decode(std::string_view bytes, ErrorCode malformed_as) {
+    return decoding<Out>(malformed_as, [bytes]() -> Result<Out> {
+        const Words words(bytes);
+        capnp::FlatArrayMessageReader message(words.get(), options(words));
+        if (message.getEnd() != words.get().end()) wire::malformed("bytes after the message");
+        return wire::read(message.getRoot<Schema>(), wire::Budget{words.size()});
+    });
+}
+
+Result<void> check_payload_kind(std::string_view record) {
+    if (auto envelope = peek_commit(record); !envelope) return std::move(envelope).error();
+    if (payload_kind(record) != kPayloadCapnProto) {
+        return Error{ErrorCode::newer_format, "written by a newer version: a commit's payload", {}};
+    }
+    return {};
+}
+
+void visit_leaves(schema::Outcomes::Reader commit,
+                  const std::function<void(std::string_view)>& visit) {
+    std::vector<capnp::Text::Reader> programs;  // each read once: reading is what is limited
+    for (const auto program : commit.getPrograms()) programs.push_back(program);
+    capnp::word scratch[kLeafWords];
+    for (const auto outcome : commit.getOutcomes()) {
+        if (outcome.getProgram() >= programs.size()) {
+            wire::malformed("an outcome without a program");
+        }
+        std::memset(scratch, 0, sizeof scratch);
+        capnp::MallocMessageBuilder message(kj::arrayPtr(scratch, kLeafWords));
+        const auto leaf = message.initRoot<schema::Leaf>();
+        wire::write_leaf(leaf, outcome, programs[outcome.getProgram()]);
+        const kj::Array<capnp::word> canonical = capnp::canonicalize(leaf.asReader());
+        visit({reinterpret_cast<const char*>(canonical.begin()),
+               canonical.size() * sizeof(capnp::word)});
     }
 }
 
@@ -123,12 +159,30 @@ Result<Envelope> CapnpCodec::decode_envelope(std::string_view record) const {
 }
 
 Result<std::vector<Outcome>> CapnpCodec::decode_outcomes(std::string_view record) const {
-    if (auto envelope = peek_commit(record); !envelope) return std::move(envelope).error();
-    if (payload_kind(record) != kPayloadCapnProto) {
-        return Error{ErrorCode::newer_format, "written by a newer version: a commit's payload", {}};
-    }
+    if (auto checked = check_payload_kind(record); !checked) return checked.error();
     return decode<std::vector<Outcome>, schema::Outcomes>(payload_of(record),
                                                           ErrorCode::corruption);
+}
+
+Result<void> CapnpCodec::read_leaves(std::string_view record,
+                                     const std::function<void(std::string_view)>& visit) const {
+    if (auto checked = check_payload_kind(record); !checked) return checked;
+    return decoding<void>(ErrorCode::corruption, [&]() -> Result<void> {
+        const Words words(payload_of(record));
+        capnp::FlatArrayMessageReader message(words.get(), options(words));
+        visit_leaves(message.getRoot<schema::Outcomes>(), visit);
+        return {};
+    });
+}
+
+Result<Outcome> CapnpCodec::decode_leaf(std::string_view leaf) const {
+    return decoding<Outcome>(ErrorCode::corruption, [leaf]() -> Result<Outcome> {
+        const Words words(leaf);
+        const kj::ArrayPtr<const capnp::word> segments[] = {words.get()};
+        capnp::SegmentArrayMessageReader message(segments, options(words));
+        if (!message.isCanonical()) wire::malformed("a leaf that is not in canonical form");
+        return wire::read(message.getRoot<schema::Leaf>(), wire::Budget{words.size()});
+    });
 }
 
 }  // namespace tidings

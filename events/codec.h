@@ -16,6 +16,9 @@ public:
     Result<Envelope> decode_envelope(std::string_view record) const override;
     /// REQUIRES: decode_envelope accepted `record`.
     Result<std::vector<Outcome>> decode_outcomes(std::string_view record) const override;
+    Result<void> read_leaves(std::string_view record,
+                             const std::function<void(std::string_view)>& visit) const override;
+    Result<Outcome> decode_leaf(std::string_view leaf) const override;
 };
 
 }  // namespace tidings

@@ -138,15 +138,7 @@ void write(schema::Outcome::Builder to, const Outcome& from, std::uint32_t progr
     }
 }
 
-void read(schema::Outcome::Reader from, Outcome& out, const Budget& budget) {
-    out.id = read_bytes16<CommandId>(from.getId());
-    out.digest = read_bytes16<ContentDigest>(from.getDigest());
-    out.caller = read_bytes16<CallerDigest>(from.getCaller());
-    out.time.value = from.getTime();
-    out.first_event.value = from.getFirstEvent();
-    out.status = from_wire(from.getStatus(), OutcomeStatus::refused);
-    out.remember = from.getRemember();
-    out.track = from.getTrack();
+void read_detail(schema::Outcome::Reader from, Outcome& out, const Budget& budget) {
     const auto detail = from.getDetail();
     switch (detail.which()) {
         case schema::Outcome::Detail::NONE:
@@ -164,6 +156,21 @@ void read(schema::Outcome::Reader from, Outcome& out, const Budget& budget) {
             return;
     }
     newer("an unknown outcome");
+}
+
+void read(schema::Outcome::Reader from, Outcome& out, const Budget& budget) {
+    out.id = read_bytes16<CommandId>(from.getId());
+    out.digest = read_bytes16<ContentDigest>(from.getDigest());
+    out.caller = read_bytes16<CallerDigest>(from.getCaller());
+    out.time.value = from.getTime();
+    out.first_event.value = from.getFirstEvent();
+    out.status = from_wire(from.getStatus(), OutcomeStatus::refused);
+    out.remember = from.getRemember();
+    out.track = from.getTrack();
+    read_detail(from, out, budget);
+    if ((out.status == OutcomeStatus::refused) != out.refusal.has_value()) {
+        malformed("a refusal and its status disagree");
+    }
 }
 
 }  // namespace
@@ -193,11 +200,22 @@ std::vector<Outcome> read(schema::Outcomes::Reader from, const Budget& budget) {
         if (program >= programs.size()) malformed("an outcome without a program");
         out[i].program = programs[program];
         read(outcomes[i], out[i], budget);
-        if ((out[i].status == OutcomeStatus::refused) != out[i].refusal.has_value()) {
-            malformed("a refusal and its status disagree");
-        }
     }
     return out;
+}
+
+Outcome read(schema::Leaf::Reader from, const Budget& budget) {
+    Outcome out;
+    out.program = {string(from.getProgram())};
+    read(from.getOutcome(), out, budget);
+    return out;
+}
+
+void write_leaf(schema::Leaf::Builder to, schema::Outcome::Reader from,
+                capnp::Text::Reader program) {
+    to.setProgram(program);
+    to.setOutcome(from);
+    to.getOutcome().setProgram(0);
 }
 
 }  // namespace tidings::wire

@@ -160,6 +160,10 @@ Command read(schema::Command::Reader from, const Budget& budget);
 
 void write(schema::Outcomes::Builder to, std::span<const Outcome> from);
 std::vector<Outcome> read(schema::Outcomes::Reader from, const Budget& budget);
+Outcome read(schema::Leaf::Reader from, const Budget& budget);
+/// Copies what is stored, known to this version or not.
+void write_leaf(schema::Leaf::Builder to, schema::Outcome::Reader from,
+                capnp::Text::Reader program);
 
 void write(schema::Event::Builder to, const Event& from);
 Event read(schema::Event::Reader from, const Budget& budget);

@@ -158,8 +158,31 @@ Result<void> EmbeddedLog::ensure_open() {
     return reopen();
 }
 
+void EmbeddedLog::set_tables(std::shared_ptr<LogTables> tables) {
+    const std::scoped_lock lock(mutex_);
+    tables_.swap(tables);
+}
+
+Result<std::shared_ptr<LogTables>> EmbeddedLog::tables_for_others() {
+    const std::scoped_lock lock(mutex_);
+    if (tables_) return tables_;
+    return Error{ErrorCode::io, "log in " + config_.directory.string() + " is not open", {}};
+}
+
+Result<void> EmbeddedLog::read_durable(LogPosition from, std::size_t max_bytes,
+                                       std::vector<CommitRecord>& out) {
+    const auto tables = tables_for_others();
+    return tables ? (*tables)->read_commits(from, max_bytes, out) : tables.error();
+}
+
+Result<void> EmbeddedLog::read_durable_commands(CommandPosition from, std::size_t max_bytes,
+                                                std::vector<CommandRecord>& out) {
+    const auto tables = tables_for_others();
+    return tables ? (*tables)->read_commands(from, max_bytes, out) : tables.error();
+}
+
 Result<void> EmbeddedLog::reopen() {
-    tables_.reset();
+    set_tables(nullptr);
     auto tables =
         LogTables::open(config_.directory, LogTables::Mode::write, false, config_.resources);
     if (!tables) return tables.error();
@@ -172,7 +195,7 @@ Result<void> EmbeddedLog::reopen() {
         return mismatch(config_, "it ends before commit " + std::to_string(tip_.sequence.value) +
                                      " that was durable");
     }
-    tables_ = std::move(*tables);
+    set_tables(std::move(*tables));
     broken_ = false;
     tip_ = *tip;
     answered(tip_.next_command);

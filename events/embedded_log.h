@@ -60,6 +60,13 @@ public:
                               std::vector<CommitRecord>& out) override;
     Result<LogPosition> end_of_commits() override;
 
+    /// As read_commits, from any thread, and beside the partition's own.
+    Result<void> read_durable(LogPosition from, std::size_t max_bytes,
+                              std::vector<CommitRecord>& out);
+    /// As read_commands, the same way, of commands that were answered.
+    Result<void> read_durable_commands(CommandPosition from, std::size_t max_bytes,
+                                       std::vector<CommandRecord>& out);
+
     /// Why append_state() is unknown.
     std::optional<Error> trouble() const override { return failure_; }
     /// Opening found a record cut off at the WAL's end and dropped it: what a power failure in the
@@ -73,19 +80,21 @@ private:
     Result<void> write(const std::string& record);
     Result<void> reopen();
     Result<void> ensure_open();
+    Result<std::shared_ptr<LogTables>> tables_for_others();
+    void set_tables(std::shared_ptr<LogTables> tables);
     void answered(CommandPosition next);
 
     const EmbeddedLogConfig config_;
     const Genesis genesis_;
     const bool tail_was_cut_;
-    std::unique_ptr<LogTables>
-        tables_;           ///< null after a failed reopen; whoever needs it tries again
+    std::shared_ptr<LogTables>
+        tables_;  ///< null after a failed reopen; whoever needs it tries again. Set under mutex_
     bool broken_ = false;  ///< a write failed: the database is to be opened again before the next
     Tip tip_;              ///< of what is durable
     std::string last_;     ///< the bytes just synced, until they are read back
     std::optional<Error> failure_;  ///< of the last append
 
-    std::mutex mutex_;  ///< guards what follows
+    std::mutex mutex_;  ///< guards what follows, and tables_ against other threads
     std::deque<std::string>
         queue_;  ///< commands without a commit; the first has position queue_first_
     CommandPosition queue_first_;

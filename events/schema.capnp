@@ -231,6 +231,11 @@ struct Outcome {
   }
 }
 
+struct Leaf {  # of a partition's Merkle tree, in canonical form (docs/formats.md); read by others, for ever
+  program @0 :Text;
+  outcome @1 :Outcome;  # as the commit has it, but for its index of a program, which is 0
+}
+
 struct Detail {
   answer @0 :UInt64;
   created @1 :UInt32;

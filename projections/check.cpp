@@ -149,12 +149,34 @@ private:
 
 }  // namespace
 
+void StoreModels::check_tree(std::vector<std::string>& wrong) const {
+    merkle::Frontier counted;
+    const Key leaves = Key(Table::tree).u8(0);
+    store_->scan(leaves.view(), prefix_end(leaves.view()), false,
+                 [&](std::string_view, std::string_view tile) {
+                     for (; tile.size() >= Hash256::kSize; tile.remove_prefix(Hash256::kSize)) {
+                         counted.append(Hash256::from(tile.substr(0, Hash256::kSize)));
+                     }
+                     return true;
+                 });
+    if (tree_.size() != tip_.next_command.value) {
+        wrong.push_back("the Merkle tree has " + std::to_string(tree_.size()) + " leaves for " +
+                        std::to_string(tip_.next_command.value) + " commands");
+    }
+    if (counted.size() != tree_.size() || counted.root() != tree_.root()) {
+        wrong.emplace_back("the Merkle tree is not that of its leaves");
+    }
+}
+
 std::vector<std::string> StoreModels::check() const {
     const ReadLock lock(mutex_);
     const CommittedRows rows(*store_, cache_);
     std::vector<std::string> wrong;
     try {
         for (const auto& [id, number] : programs()) Checker(rows, number, wrong).run();
+        check_tree(wrong);
+        // what none of them has read: each block has a checksum
+        store_->scan("", "\xff", false, [](std::string_view, std::string_view) { return true; });
     } catch (const StorageFailure& failure) {
         wrong.push_back(std::string("a row cannot be read: ") + failure.what());
     }

@@ -304,6 +304,8 @@ ChunkKind chunk_kind(Table table) {
             return ChunkKind::column;
         case Table::timeline:
         case Table::inbox_list:
+        case Table::tree:
+        case Table::event_command:
             return ChunkKind::list;
         default:
             return ChunkKind::none;

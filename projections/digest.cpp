@@ -79,6 +79,13 @@ std::vector<ModelDigest> StoreModels::digests() const {
         }
         out.push_back({model.name, sha.finish()});
     }
+    Sha256 sha;  // of the partition's order of commands, so that no program has a part in it
+    sha.update(tree_.root().view());
+    for (const auto& [id, number] : all) {
+        update_sized(sha, id.value);
+        digest_table(*store_, Table::event_command, number, sha);
+    }
+    out.push_back({"tree", sha.finish()});
     return out;
 }
 

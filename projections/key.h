@@ -45,6 +45,8 @@ enum class Table : char {
     inbox_counter = 'k',     ///< InboxCounter, chunk -> ColumnChunk
     remembered = 'K',        ///< command id -> RememberedRow
     remembered_order = 'R',  ///< number -> command id
+    tree = 'H',              ///< layer, tile -> hashes of the Merkle tree; of no program
+    event_command = 'C',     ///< event / 256 -> commands in whose outcomes the events lie
     // not in the digest: what callers asked, refusals included
     outcome = 'Y',         ///< command id -> OutcomeRow
     outcome_order = 'Z',   ///< number -> command id

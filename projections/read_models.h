@@ -13,6 +13,7 @@
 #include "core/decide.h"
 #include "core/event.h"
 #include "core/limits.h"
+#include "core/merkle.h"
 
 namespace tidings {
 
@@ -146,6 +147,13 @@ struct TrackedOutcome {
     std::optional<Refusal> refusal;
 };
 
+/// The Merkle tree over what was decided: a leaf for the outcome of each command, in order.
+struct TreeHead {
+    Tip tip;
+    std::uint64_t size = 0;  ///< leaves: the commands answered up to the tip
+    Hash256 root;
+};
+
 class ReadModels {
 public:
     virtual ~ReadModels() = default;
@@ -196,6 +204,19 @@ public:
                                                PartnerOrdinal) const = 0;
 
     virtual std::optional<TrackedOutcome> tracked(const ProgramId&, const CommandId&) const = 0;
+
+    // The tree of the partition. It only grows: the tree of an earlier size can still be asked.
+    virtual TreeHead tree_head() const = 0;
+    /// REQUIRES: a tree_head() so far had all of its leaves.
+    virtual Hash256 subtree(const merkle::Subtree& at) const = 0;
+    /// The command in whose outcome, and leaf, the event lies. Nothing: there is no such event.
+    virtual std::optional<CommandPosition> command_of(const ProgramId&, EventNumber) const = 0;
+    /// The program whose message or post has this id, were there one. Nothing: none here.
+    virtual std::optional<ProgramId> program_of(std::string_view id) const = 0;
+    /// How the chain stood a while, but not long, before the command was answered.
+    virtual Tip ledger_before(CommandPosition command) const = 0;
+    /// The same, before a commit.
+    virtual Tip ledger_before(Sequence commit) const = 0;
 };
 
 }  // namespace tidings

@@ -17,6 +17,15 @@ struct NumberRow {  ///< program number, ordinal, count
     std::size_t memory() const { return sizeof(*this); }
 };
 
+/// Bytes that are only ever appended to, by merging.
+struct AppendedRow {
+    std::string bytes;
+    static AppendedRow decode(std::string_view bytes) { return {std::string(bytes)}; }
+    const std::string& encode() const { return bytes; }
+    void apply(std::string_view operand) { bytes.append(operand); }
+    std::size_t memory() const { return sizeof(*this) + bytes.capacity(); }
+};
+
 struct CommandIdRow {
     CommandId id;
     static CommandIdRow decode(std::string_view bytes);

@@ -6,6 +6,7 @@
 #include "projections/messages.h"
 #include "projections/opens.h"
 #include "projections/partners.h"
+#include "projections/tree.h"
 #include "projections/upstream.h"
 
 namespace tidings {
@@ -13,13 +14,11 @@ namespace tidings {
 namespace {
 
 constexpr std::uint64_t kLayoutVersion =
-    1;  ///< of keys and rows; another one means: rebuild from the log
+    2;  ///< of keys and rows; another one means: rebuild from the log
 constexpr std::size_t kDefaultRowMemory = 64 << 20;
 constexpr std::size_t kEvictionSlice = 2'000;  ///< rows looked at while readers wait: some 0.1 ms
 
 Key meta(std::string_view name) { return Key(Table::meta).text(name); }
-Key ledger_key(std::uint64_t sequence) { return Key(Table::meta).text("ledger").u64(sequence); }
-
 }  // namespace
 
 StoreModels::StoreModels(std::unique_ptr<Store> store, const ModelsOptions& options, const Tip& tip)
@@ -29,6 +28,7 @@ StoreModels::StoreModels(std::unique_ptr<Store> store, const ModelsOptions& opti
       run_(committed_, cache_),
       facts_(run_),
       tip_(tip),
+      tree_(tree::load(*store_)),
       flush_bytes_(options.flush_bytes),
       read_only_(options.read_only) {}
 
@@ -82,6 +82,7 @@ void StoreModels::fold_event(Fold& fold, EventNumber number, const Event& event)
 }
 
 void StoreModels::fold(const Outcome& outcome) {
+    const CommandPosition command{tip_.next_command.value + folded_++};
     std::optional<std::uint32_t> number = run_.number_of(outcome.program);
     if (!number) {
         if (outcome.events.empty()) return;  // a refusal about a program that is not there
@@ -100,13 +101,15 @@ void StoreModels::fold(const Outcome& outcome) {
     for (std::size_t i = 0; i < outcome.events.size(); ++i) {
         fold.program.last_event = {outcome.first_event.value + i};
         fold_event(fold, fold.program.last_event, outcome.events[i]);
+        tree::fold(fold, fold.program.last_event, command);
     }
     if (kept) idempotency::remember(fold, outcome);
 }
 
-Result<void> StoreModels::publish(const Tip& tip) {
+Result<void> StoreModels::publish(const Tip& tip, std::span<const Hash256> leaves) {
     const std::unique_ptr<StoreBatch> batch = store_->new_batch();
     run_.write_to(*batch);
+    merkle::Frontier grown = tree::grow(tree_, leaves, *batch);
     const std::string position = TipRow{tip}.encode();
     batch->put(meta("tip").view(), position);
     if (tip.sequence.value % limits::kLedgerInterval == 0)
@@ -118,7 +121,9 @@ Result<void> StoreModels::publish(const Tip& tip) {
         evicted = cache_.evict(std::max(kEvictionSlice, 2 * run_.size()));
         run_.move_to_cache();
         tip_ = tip;
+        tree_ = std::move(grown);
     }
+    folded_ = 0;
     unflushed_bytes_ += batch->bytes();
     if (unflushed_bytes_ < flush_bytes_) return {};
     unflushed_bytes_ = 0;
@@ -128,6 +133,7 @@ Result<void> StoreModels::publish(const Tip& tip) {
 void StoreModels::drop() {
     run_.drop();
     facts_.forget();
+    folded_ = 0;
 }
 
 void StoreModels::tidy() {
@@ -168,7 +174,7 @@ Result<std::unique_ptr<Models>> Models::open(const ModelsOptions& options) {
 
 Result<std::unique_ptr<Models>> Models::open_on(std::unique_ptr<Store> store,
                                                 const ModelsOptions& options) {
-    Tip tip;
+    std::unique_ptr<Models> models;
     try {
         const std::optional<std::string> version = store->get(meta("version").view());
         if (version && NumberRow::decode(*version).value != kLayoutVersion) {
@@ -183,13 +189,15 @@ Result<std::unique_ptr<Models>> Models::open_on(std::unique_ptr<Store> store,
             batch->put(meta("version").view(), NumberRow{kLayoutVersion}.encode());
             if (Result<void> written = store->write(*batch); !written) return written.error();
         }
+        Tip tip;
         if (const auto stored = store->get(meta("tip").view())) tip = TipRow::decode(*stored).tip;
+        models = std::make_unique<StoreModels>(std::move(store), options, tip);
     } catch (const StorageFailure& failure) {
         return Error{ErrorCode::corruption,
                      "read models in " + options.directory.string() + ": " + failure.what(),
                      {}};
     }
-    return std::unique_ptr<Models>(std::make_unique<StoreModels>(std::move(store), options, tip));
+    return models;
 }
 
 }  // namespace tidings

@@ -20,7 +20,7 @@ public:
     std::optional<LedgerEntry> ledger() const override;
     const Facts& facts() const override { return facts_; }
     void fold(const Outcome& outcome) override;
-    Result<void> publish(const Tip& tip) override;
+    Result<void> publish(const Tip& tip, std::span<const Hash256> leaves) override;
     void drop() override;
 
     // Models
@@ -59,12 +59,20 @@ public:
     std::optional<Timestamp> opened_at(const ProgramId&, EventNumber,
                                        PartnerOrdinal) const override;
     std::optional<TrackedOutcome> tracked(const ProgramId&, const CommandId&) const override;
+    TreeHead tree_head() const override;
+    Hash256 subtree(const merkle::Subtree& at) const override;
+    std::optional<CommandPosition> command_of(const ProgramId&, EventNumber) const override;
+    std::optional<ProgramId> program_of(std::string_view id) const override;
+    Tip ledger_before(CommandPosition command) const override;
+    Tip ledger_before(Sequence commit) const override;
 
 private:
     using ReadLock = std::shared_lock<WriterFirstMutex>;
     class Reading;
     /// Every program, by id.
     std::vector<std::pair<ProgramId, std::uint32_t>> programs() const;
+    /// The tree of the outcomes that the tip answers, anew from its leaves. For check().
+    void check_tree(std::vector<std::string>& wrong) const;
     void fold_event(Fold& fold, EventNumber number, const Event& event);
 
     mutable WriterFirstMutex mutex_;  ///< readers share it; publish makes a commit visible under it
@@ -74,10 +82,16 @@ private:
     Run run_;
     RowFacts facts_;
     Tip tip_;
+    merkle::Frontier tree_;
+    std::uint64_t folded_ = 0;  ///< outcomes since the last publish
     std::size_t flush_bytes_;
     std::size_t unflushed_bytes_ = 0;
     bool read_only_;
 };
+
+inline Key ledger_key(std::uint64_t sequence) {
+    return Key(Table::meta).text("ledger").u64(sequence);
+}
 
 /// One reader's view: the lock, and the program that it asks about.
 class StoreModels::Reading {

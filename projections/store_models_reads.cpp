@@ -9,6 +9,7 @@
 #include "projections/partners.h"
 #include "projections/recipients.h"
 #include "projections/store_models.h"
+#include "projections/tree.h"
 
 namespace tidings {
 
@@ -191,6 +192,59 @@ std::optional<TrackedOutcome> StoreModels::tracked(const ProgramId& id,
     const Reading in(*this, id);
     if (!in.found()) return std::nullopt;
     return idempotency::tracked(in.rows, in.number(), command);
+}
+
+TreeHead StoreModels::tree_head() const {
+    const ReadLock lock(mutex_);
+    return {tip_, tree_.size(), tree_.root()};
+}
+
+Hash256 StoreModels::subtree(const merkle::Subtree& at) const {
+    return tree::subtree(*store_, at);  // never changes, so that no lock is needed
+}
+
+std::optional<CommandPosition> StoreModels::command_of(const ProgramId& id,
+                                                       EventNumber event) const {
+    const Reading in(*this, id);
+    if (!in.found()) return std::nullopt;
+    return tree::command_of(in.rows, in.number(), event);
+}
+
+std::optional<ProgramId> StoreModels::program_of(std::string_view id) const {
+    const ReadLock lock(mutex_);
+    for (const auto& [program, number] : programs()) {
+        if (parse_message_id(program, id) || parse_post_id(program, id)) return program;
+    }
+    return std::nullopt;
+}
+
+Tip StoreModels::ledger_before(CommandPosition command) const {
+    const ReadLock lock(mutex_);
+    Tip found;
+    std::uint64_t low = 0, high = tip_.sequence.value / limits::kLedgerInterval;
+    while (low < high) {  // the ledger's entry number `low` is from before the answer
+        const std::uint64_t middle = high - (high - low) / 2;
+        const auto row = store_->get(ledger_key(middle * limits::kLedgerInterval).view());
+        if (!row) throw StorageFailure("an entry of the ledger is missing");
+        const Tip at = TipRow::decode(*row).tip;
+        if (at.next_command <= command) {
+            low = middle;
+            found = at;
+        } else {
+            high = middle - 1;
+        }
+    }
+    return found;
+}
+
+Tip StoreModels::ledger_before(Sequence commit) const {
+    const ReadLock lock(mutex_);
+    const std::uint64_t last = std::min(commit.value, tip_.sequence.value + 1);
+    if (last <= limits::kLedgerInterval) return {};
+    const std::uint64_t entry = (last - 1) / limits::kLedgerInterval * limits::kLedgerInterval;
+    const auto row = store_->get(ledger_key(entry).view());
+    if (!row) throw StorageFailure("an entry of the ledger is missing");
+    return TipRow::decode(*row).tip;
 }
 
 }  // namespace tidings

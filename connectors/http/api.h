@@ -6,8 +6,9 @@
 #include <cstddef>
 
 namespace tidings {
+class AuditSource;
 class Broker;
-}
+}  // namespace tidings
 
 namespace tidings::http {
 
@@ -18,6 +19,7 @@ struct ApiOptions {
     std::size_t bulk_commands = 3;       ///< under way at once for one import or bulk of opens
     std::size_t rejected_kept = 10'000;  ///< rejected lines told one by one; more only count
     std::size_t callers_kept = 50'000;   ///< of the latest sends and replies, while pending
+    const AuditSource* audit = nullptr;  ///< outlives the router; null: no /v1/audit
 };
 
 /// `broker` outlives the router.

@@ -83,10 +83,13 @@ std::optional<PartitionId> Forwarder::elsewhere(const Route& route, Request& req
         request.command_id = forwarded_id(broker_, request, *forwarded);
     }
     if (route.spans_programs) return std::nullopt;
-    const std::string_view program = request.program();
-    if (program.empty()) return std::nullopt;
-    const PartitionId partition = broker_.partition_of(ProgramId{std::string(program)});
-    if (broker_.holds(partition)) return std::nullopt;
+    std::optional<PartitionId> partition;
+    if (route.partition != nullptr) {
+        partition = route.partition(broker_, request);
+    } else if (const std::string_view program = request.program(); !program.empty()) {
+        partition = broker_.partition_of(ProgramId{std::string(program)});
+    }
+    if (partition && broker_.holds(*partition)) return std::nullopt;
     return partition;
 }
 

@@ -160,6 +160,16 @@ std::string Parameters::text(std::string_view name, std::size_t most) {
     return std::string(*value);
 }
 
+std::optional<std::uint64_t> Parameters::number(std::string_view name) {
+    const auto value = request_.query_value(name);
+    if (!value) return std::nullopt;
+    const auto number = parse_digits<std::uint64_t>(*value);
+    if (!number) {
+        errors_.add(parameter_pointer(name), field_code::kWrongType, "must be a whole number");
+    }
+    return number;
+}
+
 std::size_t Parameters::choice(std::string_view name, std::initializer_list<std::string_view> words,
                                std::size_t otherwise) {
     const auto value = request_.query_value(name);

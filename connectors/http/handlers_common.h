@@ -87,6 +87,8 @@ public:
     /// Index of the value in `words`; `otherwise` if not given.
     std::size_t choice(std::string_view name, std::initializer_list<std::string_view> words,
                        std::size_t otherwise);
+    /// A whole number; nothing if it was not given.
+    std::optional<std::uint64_t> number(std::string_view name);
     /// All that was wrong, as one error.
     Result<void> check() const;
 
@@ -169,6 +171,8 @@ using Read = Result<Response> (*)(Api&, const Request&);
 using Write = Task<Result<Response>> (*)(Api&, Request&);
 /// A handler that honours Tidings-Min-Position first. `api` outlives it.
 Handler reading(Api& api, Read read);
+/// The same for what is not answered from the read models alone.
+Handler reading_later(Api& api, Write read);
 Handler writing(Api& api, Write write);
 /// A route to read something; its handler checks the parameters.
 Route get_route(Api& api, std::string pattern, std::string name, std::vector<std::string> query,
@@ -191,5 +195,7 @@ void add_conversation_routes(Router& router, Api& api);
 void add_portal_routes(Router& router, Api& api);
 void add_command_routes(Router& router, Api& api);
 void add_schema_routes(Router& router);
+/// REQUIRES: ApiOptions::audit is set.
+void add_audit_routes(Router& router, Api& api);
 
 }  // namespace tidings::http

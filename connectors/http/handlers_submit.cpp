@@ -75,6 +75,14 @@ Response to_response(Result<Response> result) {
     return result ? std::move(*result) : problem(result.error());
 }
 
+Task<Response> run_read_later(Api& api, Write read, Request& request) {
+    if (request.header("tidings-min-position")) {
+        const auto reached = co_await reach_position(api, request);
+        if (!reached) co_return problem(reached.error());
+    }
+    co_return to_response(co_await read(api, request));
+}
+
 Task<Response> run_read(Api& api, Read read, Request& request) {
     if (request.header("tidings-min-position")) {
         const auto reached = co_await reach_position(api, request);
@@ -208,6 +216,10 @@ Task<Response> write_tracked(Api& api, const Request& request, Command command) 
     }
     add_position(answer, *applied);
     co_return answer;
+}
+
+Handler reading_later(Api& api, Write read) {
+    return [&api, read](Request& request) { return run_read_later(api, read, request); };
 }
 
 Handler reading(Api& api, Read read) {

@@ -13,6 +13,10 @@
 #include "connectors/http/rate_limit.h"
 #include "core/limits.h"
 
+namespace tidings {
+class Broker;
+}
+
 namespace tidings::http {
 
 class Forwarder;
@@ -42,6 +46,9 @@ struct Route {
     bool idempotency_header = false;  ///< fills Request::idempotency_key
     bool checks_parameters =
         false;  ///< see Request::parameter_error; false: the router answers 422 itself
+    /// Where the data lies that is asked for, if not with the program of the path or the token;
+    /// nothing: here.
+    std::optional<PartitionId> (*partition)(const Broker&, const Request&) = nullptr;
     bool spans_programs = false;  ///< its body names programs: never passed on as a whole
     Handler handler;
 };

@@ -24,7 +24,7 @@ struct Member {
     std::string url;  ///< where other processes reach it; empty: not yet
     bool api = false, decider = false, projector = false;
     std::vector<std::uint32_t> ready;  ///< partitions that it has caught up with, ascending
-    std::string keys;                  ///< fingerprint of its digest key: the same everywhere
+    std::string keys;                  ///< fingerprint of its keys: the same everywhere
     bool operator==(const Member&) const = default;
 };
 

@@ -1,13 +1,12 @@
 #include "connectors/upstream/cloudevents.h"
 
-#include <openssl/evp.h>
-
 #include <algorithm>
 #include <array>
 #include <boost/algorithm/string/case_conv.hpp>
 #include <boost/algorithm/string/predicate.hpp>
 #include <boost/algorithm/string/trim.hpp>
 
+#include "connectors/base64.h"
 #include "core/time.h"
 #include "events/json_input.h"
 #include "events/json_output.h"
@@ -251,24 +250,6 @@ void take_data(CloudEvent& event, Type type, const JsonValue* data) {
     if (!errors.empty()) event.what = errors.error();
 }
 
-std::optional<std::string> decode_base64(std::string_view text) {
-    const std::size_t padding = text.size() - std::min(text.find('='), text.size());
-    const auto plain = text.substr(0, text.size() - padding);
-    static constexpr std::string_view kAlphabet =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const bool valid = text.size() % 4 == 0 && padding <= 2 &&
-                       plain.find_first_not_of(kAlphabet) == std::string_view::npos &&
-                       text.substr(plain.size()) == std::string_view("==").substr(0, padding);
-    if (!valid) return std::nullopt;
-    std::string out(text.size() / 4 * 3, '\0');
-    const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(out.data()),
-                                     reinterpret_cast<const unsigned char*>(text.data()),
-                                     static_cast<int>(text.size()));
-    if (size < 0) return std::nullopt;
-    out.resize(static_cast<std::size_t>(size) - padding);
-    return out;
-}
-
 /// The event's data, or nothing if it has none.
 Result<std::optional<JsonValue>> structured_data(const JsonValue& event) {
     const JsonValue* data = event.find("data");
@@ -278,7 +259,7 @@ Result<std::optional<JsonValue>> structured_data(const JsonValue& event) {
         return std::optional<JsonValue>(*data);
     }
     if (data != nullptr) return invalid("/data_base64: must not stand beside data");
-    const auto bytes = base64->is_string() ? decode_base64(base64->text) : std::nullopt;
+    const auto bytes = base64->is_string() ? from_base64(base64->text) : std::nullopt;
     if (!bytes) return invalid("/data_base64: is not base64");
     const JsonValue* type = event.find("datacontenttype");
     if (type != nullptr && type->is_string() && !is_json(media_type(type->text))) {

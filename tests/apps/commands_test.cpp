@@ -188,7 +188,7 @@ TEST_CASE("read models that differ from the log are found, and swapped for right
         forged.first_event = EventNumber{5};
         forged.events.emplace_back(ProgramChanged{"Forged", Plan::starter});
         models->fold(forged);
-        REQUIRE(models->publish(models->tip()).has_value());
+        REQUIRE(models->publish(models->tip(), {}).has_value());
         REQUIRE(models->flush().has_value());
     }
     const Ran rebuild = run({"rebuild", "--data", stopped.path(), "--swap"});

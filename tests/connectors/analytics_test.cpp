@@ -39,7 +39,7 @@ public:
         ++tip.sequence.value;
         ++tip.next_command.value;
         tip.hash = sha256(std::to_string(tip.sequence.value));
-        REQUIRE(models_->publish(tip).has_value());
+        REQUIRE(models_->publish(tip, {}).has_value());
         outcomes_.push_back(outcome);
         return render(outcomes_.size() - 1);
     }

@@ -92,6 +92,14 @@ public:
     std::optional<TrackedOutcome> tracked(const ProgramId&, const CommandId&) const override {
         return {};
     }
+    TreeHead tree_head() const override { return {}; }
+    Hash256 subtree(const merkle::Subtree&) const override { return {}; }
+    std::optional<CommandPosition> command_of(const ProgramId&, EventNumber) const override {
+        return {};
+    }
+    std::optional<ProgramId> program_of(std::string_view) const override { return {}; }
+    Tip ledger_before(CommandPosition) const override { return {}; }
+    Tip ledger_before(Sequence) const override { return {}; }
 };
 
 /// Answers on its own thread, in order: remembers ids, makes partners known, refuses opens of

@@ -33,9 +33,9 @@ TEST_CASE("a fresh directory makes its keys once, readable by their owner alone"
     const auto first = KeyRing::open(data.path() / "new").value();
     const auto keys = data.path() / "new" / "keys";
     CHECK(mode_of(keys) == 0700);
-    for (const char* name : {"signing.jwk", "deployment.key", "digest.key"})
+    for (const char* name : {"signing.jwk", "deployment.key", "digest.key", "checkpoint.key"})
         CHECK(mode_of(keys / name) == 0600);
-    CHECK(files_in(keys) == 3);
+    CHECK(files_in(keys) == 4);
 
     const auto again = KeyRing::open(data.path() / "new").value();
     CHECK(again->public_jwks() == first->public_jwks());
@@ -51,7 +51,7 @@ TEST_CASE("a check of keys makes none, and takes what open() takes") {
     const auto keys = data.path() / "keys";
     REQUIRE(KeyRing::open(data.path()).has_value());
     CHECK(KeyRing::check(data.path()).has_value());
-    for (const char* name : {"signing.jwk", "deployment.key", "digest.key"}) {
+    for (const char* name : {"signing.jwk", "deployment.key", "digest.key", "checkpoint.key"}) {
         std::filesystem::rename(keys / name, keys / "aside");
         CHECK(KeyRing::check(data.path()).has_value());
         std::ofstream(keys / name) << "no key";
@@ -78,14 +78,14 @@ TEST_CASE("several that open a fresh directory at once agree on its keys") {
     for (std::thread& thread : threads) thread.join();
     CHECK(std::set<std::string>(found.begin(), found.end()).size() == 1);
     CHECK_FALSE(found.front().empty());
-    CHECK(files_in(data.path() / "keys") == 3);
+    CHECK(files_in(data.path() / "keys") == 4);
 }
 
 TEST_CASE("damaged key files are refused and never replaced") {
     const testing::TemporaryDirectory data;
     const auto path = data.path() / "keys";
     const auto original = KeyRing::open(data.path()).value()->content_digest("x");
-    for (const char* name : {"signing.jwk", "deployment.key", "digest.key"}) {
+    for (const char* name : {"signing.jwk", "deployment.key", "digest.key", "checkpoint.key"}) {
         std::filesystem::rename(path / name, data.path() / "saved");
         std::ofstream(path / name) << "short";
         CHECK(KeyRing::open(data.path()).error().code == ErrorCode::corruption);

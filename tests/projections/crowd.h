@@ -70,7 +70,7 @@ public:
         models_->fold(outcome);
         Tip tip;
         tip.sequence = {++sequence_};
-        REQUIRE(models_->publish(tip).has_value());
+        REQUIRE(models_->publish(tip, {}).has_value());
         return outcome;
     }
 

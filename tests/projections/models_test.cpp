@@ -262,14 +262,14 @@ void run_random_history(std::uint64_t seed, int commands) {
             for (const Outcome& again : run) models->fold(again);
         }
         if (!random.one_in(5)) continue;
-        REQUIRE(models->publish(tip_at(++sequence)).has_value());
+        REQUIRE(models->publish(tip_at(++sequence), {}).has_value());
         run.clear();
         if (!random.one_in(15)) continue;
         models.reset();
         models = open(directory.path());
         REQUIRE(models->tip() == tip_at(sequence));
     }
-    REQUIRE(models->publish(tip_at(++sequence)).has_value());
+    REQUIRE(models->publish(tip_at(++sequence), {}).has_value());
     compare(*models, state);
     const auto digests = models->program_digests();
     models.reset();
@@ -299,9 +299,9 @@ TEST_CASE("the same commands give the same digest however they were cut into run
             models->fold(outcome);
             testing::fold(state, outcome);
             if (cut_seed == 0 || cuts.one_in(cut_seed))
-                REQUIRE(models->publish(tip_at(++sequence)).has_value());
+                REQUIRE(models->publish(tip_at(++sequence), {}).has_value());
         }
-        REQUIRE(models->publish(tip_at(++sequence)).has_value());
+        REQUIRE(models->publish(tip_at(++sequence), {}).has_value());
         return combine_digests(models->program_digests());
     };
     const Hash256 expected = digest_of(0);
@@ -321,7 +321,7 @@ TEST_CASE("what was not published is not seen, and not there after opening again
     models->drop();
     CHECK(!models->facts().program({"acme"}).has_value());
     models->fold(decide(models->facts(), command));
-    REQUIRE(models->publish(tip_at(1)).has_value());
+    REQUIRE(models->publish(tip_at(1), {}).has_value());
     CHECK(models->program({"acme"}).has_value());
     models->fold(decide(models->facts(), command));
     models.reset();
@@ -334,7 +334,7 @@ TEST_CASE("the ledger offers an older commit than the tip") {
     const testing::TemporaryDirectory directory;
     const std::unique_ptr<Models> models = open(directory.path());
     for (std::uint64_t sequence = 1; sequence <= 600; ++sequence)
-        REQUIRE(models->publish(tip_at(sequence)).has_value());
+        REQUIRE(models->publish(tip_at(sequence), {}).has_value());
     REQUIRE(models->ledger().has_value());
     CHECK(models->ledger()->tip == tip_at(512));
 }

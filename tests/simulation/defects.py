@@ -47,9 +47,9 @@ DEFECTS = [
     ("gap_unnoticed", "rule 11: a gap in the command log is read over", "core/partition_loop.cpp",
      "        if (record.position.value != next) {", "        if (record.position.value < next) {"),
     ("outcomes_of_the_run", "on_applied before the rows are published", "core/partition_loop.cpp",
-     "    auto published = projection_.publish(accepted_->tip);\n",
+     "    auto published = projection_.publish(accepted_->tip, accepted_->leaves);\n",
      "    observer_.on_applied(accepted_->batch.outcomes, accepted_->tip);\n"
-     "    auto published = projection_.publish(accepted_->tip);\n"),
+     "    auto published = projection_.publish(accepted_->tip, accepted_->leaves);\n"),
     ("drop_forgotten_after_failure", "a storage failure leaves half a run folded",
      "core/partition_loop.cpp",
      "        forget_unpublished();\n", ""),

@@ -128,7 +128,7 @@ public:
     void publish() {
         Tip tip;
         tip.sequence = {models_->tip().sequence.value + 1};
-        REQUIRE(models_->publish(tip).has_value());
+        REQUIRE(models_->publish(tip, {}).has_value());
     }
     std::vector<std::string> differences(Depth depth) { return compare(*models_, oracle_, depth); }
     const Oracle& oracle() const { return oracle_; }

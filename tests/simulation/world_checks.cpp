@@ -250,6 +250,8 @@ void World::check_rebuilt(Part& part, std::uint32_t number) {
         if (!node.replicas[number]->problem()) live = node.replicas[number].get();
     if (live != nullptr && fresh.models->program_digests() != live->models->program_digests())
         fail(name_of_part(number) + ": a rebuild has another digest than the live read models");
+    if (live != nullptr && fresh.models->tree_head().root != live->models->tree_head().root)
+        fail(name_of_part(number) + ": a rebuild has another tree than the live read models");
 }
 
 /// The same commands on another number of partitions, decided again, in other runs.

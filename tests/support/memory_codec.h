@@ -67,6 +67,16 @@ public:
         return commits_.at(read_number(record, 113));
     }
 
+    Result<void> read_leaves(std::string_view record,
+                             const std::function<void(std::string_view)>& visit) const override {
+        const std::vector<Outcome>& outcomes = commits_.at(read_number(record, 113));
+        for (std::size_t i = 0; i < outcomes.size(); ++i) visit(outcomes[i].id.view());
+        return {};
+    }
+    Result<Outcome> decode_leaf(std::string_view) const override {
+        return Error{ErrorCode::newer_format, "a leaf of no codec", {}};
+    }
+
     /// Payloads are of a newer version from now on; their envelopes still hold.
     bool undecodable = false;
 

@@ -35,7 +35,7 @@ public:
         run_.push_back(outcome);
         testing::fold(state_, outcome);
     }
-    Result<void> publish(const Tip& tip) override {
+    Result<void> publish(const Tip& tip, std::span<const Hash256>) override {
         if (throwing_publishes > 0) {
             --throwing_publishes;
             throw std::runtime_error("injected publish exception");

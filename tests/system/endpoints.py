@@ -25,6 +25,7 @@ class Endpoint:
     body: object = None        # JSON members, or bytes
     kind: str = None           # content type of the body
     query: tuple = ()          # parameters that it knows
+    given: dict = None         # parameters that it needs
     status: int = 200          # of the good answer
     token: bool = True
     secret: str = None         # what its body is signed with, where that stands for a token
@@ -80,6 +81,11 @@ ENDPOINTS = [
     Endpoint("POST", "/v1/portal/messages/{m}/open", {"partner"}),
     Endpoint("POST", "/v1/portal/messages/{m}/replies", {"partner"}, {"body": "B"}, status=201),
     Endpoint("GET", "/v1/commands/{c}", {"owner", "partner"}, stranger=(404, "not_found")),
+    Endpoint("GET", "/v1/audit/checkpoint", {"auditor"}, query=("partition",)),
+    Endpoint("GET", "/v1/audit/consistency", {"auditor"}, query=("partition", "from", "to"),
+             given={"partition": 0, "from": 0}),
+    Endpoint("GET", "/v1/audit/proofs/{m}", {"auditor"}, query=("program", "size")),
+    Endpoint("GET", "/v1/log", {"auditor"}, query=("from",), given={"from": "0:1"}),
     Endpoint("GET", "/v1/schemas/events", set(), token=False),
     Endpoint("GET", "/v1/schemas/events/io.tidings.message.sent", set(), token=False),
     Endpoint("GET", "/v1/openapi.json", set(), token=False),
@@ -133,4 +139,5 @@ def call(client, endpoint, message, *, command="", path=None, body=None, headers
         own["Signature"] = signature(endpoint.secret, sent or b"")
     return client.request(method or endpoint.method,
                           fill(path or endpoint.path, message, command), body=sent,
-                          headers={**own, **(headers or {})}, query=query)
+                          headers={**own, **(headers or {})},
+                          query={**(endpoint.given or {}), **(query or {})})

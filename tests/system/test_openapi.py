@@ -38,6 +38,7 @@ def test_schemathesis(server, tmp_path):
                    "TIDINGS_COMMAND": command_ids(server)["owner"],
                    "TIDINGS_PLATFORM": server.token("platform"),
                    "TIDINGS_OWNER": server.token("owner", "acme"),
+                   "TIDINGS_AUDITOR": server.token("auditor", "acme"),
                    "TIDINGS_PARTNER": server.token("partner", "acme", "grace"),
                    "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(HERE)}
     result = subprocess.run(

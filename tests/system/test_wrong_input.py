@@ -23,7 +23,7 @@ class World:
 
     def connect(self):
         self.clients = {role: self.server.client(self.server.token(*CALLER[role]))
-                        for role in ("platform", "owner", "partner")}
+                        for role in ("platform", "owner", "partner", "auditor")}
 
     def caller(self, endpoint):
         return next((r for r in self.clients if r in endpoint.roles), None)

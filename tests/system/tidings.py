@@ -85,7 +85,7 @@ class Client:
             sent["Content-Type"] = "application/json"
         sent.update(headers or {})
         if query:
-            path += "?" + urlencode(query)
+            path += ("&" if "?" in path else "?") + urlencode(query)
         reused = self._connection is not None
         try:
             return self._exchange(method, path, body, sent)
