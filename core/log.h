@@ -24,6 +24,16 @@ struct CommitRecord {
     std::string bytes;
 };
 
+/// The commits of one partition, as read beside whoever writes them. One thread at a time.
+class CommitSource {
+public:
+    virtual ~CommitSource() = default;
+    virtual const Genesis& genesis() const = 0;
+    /// As in Log.
+    virtual Result<void> read_commits(LogPosition from, std::size_t max_bytes,
+                                      std::vector<CommitRecord>& out) = 0;
+};
+
 enum class AppendState {
     idle,     ///< no append under way: the last one is in the log (or lost for good; reading tells)
     pending,  ///< under way

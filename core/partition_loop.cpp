@@ -241,6 +241,7 @@ Result<void> PartitionLoop::accept(const CommitRecord& record, const Envelope& e
     }
     accepted_ = std::move(next);
     alarmed_ = false;
+    counters_.bytes += record.bytes.size();
     records_.pop_front();
     return publish();
 }

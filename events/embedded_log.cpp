@@ -158,8 +158,24 @@ Result<void> EmbeddedLog::ensure_open() {
     return reopen();
 }
 
+void EmbeddedLog::set_tables(std::shared_ptr<LogTables> tables) {
+    const std::scoped_lock lock(mutex_);
+    tables_.swap(tables);
+}
+
+Result<void> EmbeddedLog::read_durable(LogPosition from, std::size_t max_bytes,
+                                       std::vector<CommitRecord>& out) {
+    std::shared_ptr<LogTables> tables;
+    {
+        const std::scoped_lock lock(mutex_);
+        tables = tables_;
+    }
+    if (tables) return tables->read_commits(from, max_bytes, out);
+    return Error{ErrorCode::io, "log in " + config_.directory.string() + " is not open", {}};
+}
+
 Result<void> EmbeddedLog::reopen() {
-    tables_.reset();
+    set_tables(nullptr);
     auto tables =
         LogTables::open(config_.directory, LogTables::Mode::write, false, config_.resources);
     if (!tables) return tables.error();
@@ -172,7 +188,7 @@ Result<void> EmbeddedLog::reopen() {
         return mismatch(config_, "it ends before commit " + std::to_string(tip_.sequence.value) +
                                      " that was durable");
     }
-    tables_ = std::move(*tables);
+    set_tables(std::move(*tables));
     broken_ = false;
     tip_ = *tip;
     answered(tip_.next_command);
@@ -202,6 +218,32 @@ Result<void> EmbeddedLog::read_commits(LogPosition from, std::size_t max_bytes,
 Result<LogPosition> EmbeddedLog::end_of_commits() {
     return tip_.sequence.value == 0 ? LogPosition{} : tip_.next_record;
 }
+
+Result<std::unique_ptr<EmbeddedLogCopy>> EmbeddedLogCopy::begin(
+    const std::filesystem::path& directory, const Genesis& genesis) {
+    auto tables = LogTables::open(directory, LogTables::Mode::write, true, or_default(nullptr));
+    if (!tables) return tables.error();
+    Genesis same = genesis;
+    const std::string record = encode_genesis(same);
+    if (same != genesis) {
+        return Error{ErrorCode::newer_format, "the log's genesis record is of another format", {}};
+    }
+    if (auto put = (*tables)->put_genesis(record); !put) return put.error();
+    return std::unique_ptr<EmbeddedLogCopy>(new EmbeddedLogCopy(std::move(*tables)));
+}
+
+EmbeddedLogCopy::EmbeddedLogCopy(std::unique_ptr<LogTables> tables) : tables_(std::move(tables)) {}
+EmbeddedLogCopy::~EmbeddedLogCopy() = default;
+
+Result<void> EmbeddedLogCopy::append(const Envelope& envelope, const std::string& record,
+                                     const std::vector<CommandRecord>& commands) {
+    std::vector<const std::string*> bytes;
+    bytes.reserve(commands.size());
+    for (const CommandRecord& command : commands) bytes.push_back(&command.bytes);
+    return tables_->put_commit(envelope, record, bytes, false);
+}
+
+Result<void> EmbeddedLogCopy::finish() { return tables_->flush(); }
 
 Result<std::unique_ptr<EmbeddedLogReader>> EmbeddedLogReader::open(
     const std::filesystem::path& directory, Mode mode, std::shared_ptr<LogResources> resources) {

@@ -60,6 +60,10 @@ public:
                               std::vector<CommitRecord>& out) override;
     Result<LogPosition> end_of_commits() override;
 
+    /// As read_commits, from any thread, and beside the partition's own.
+    Result<void> read_durable(LogPosition from, std::size_t max_bytes,
+                              std::vector<CommitRecord>& out);
+
     /// Why append_state() is unknown.
     std::optional<Error> trouble() const override { return failure_; }
     /// Opening found a record cut off at the WAL's end and dropped it: what a power failure in the
@@ -73,23 +77,42 @@ private:
     Result<void> write(const std::string& record);
     Result<void> reopen();
     Result<void> ensure_open();
+    void set_tables(std::shared_ptr<LogTables> tables);
     void answered(CommandPosition next);
 
     const EmbeddedLogConfig config_;
     const Genesis genesis_;
     const bool tail_was_cut_;
-    std::unique_ptr<LogTables>
-        tables_;           ///< null after a failed reopen; whoever needs it tries again
+    std::shared_ptr<LogTables>
+        tables_;  ///< null after a failed reopen; whoever needs it tries again. Set under mutex_
     bool broken_ = false;  ///< a write failed: the database is to be opened again before the next
     Tip tip_;              ///< of what is durable
     std::string last_;     ///< the bytes just synced, until they are read back
     std::optional<Error> failure_;  ///< of the last append
 
-    std::mutex mutex_;  ///< guards what follows
+    std::mutex mutex_;  ///< guards what follows, and tables_ against other threads
     std::deque<std::string>
         queue_;  ///< commands without a commit; the first has position queue_first_
     CommandPosition queue_first_;
     std::size_t queue_bytes_ = 0;
+};
+
+/// Writes a copy of a partition's log, record by record, into a directory of its own. Nothing is
+/// durable before finish().
+class EmbeddedLogCopy {
+public:
+    /// `directory` is made. Errors: io.
+    static Result<std::unique_ptr<EmbeddedLogCopy>> begin(const std::filesystem::path& directory,
+                                                          const Genesis& genesis);
+    ~EmbeddedLogCopy();
+    /// The next commit, and the commands that it answers. Errors: io.
+    Result<void> append(const Envelope& envelope, const std::string& record,
+                        const std::vector<CommandRecord>& commands);
+    Result<void> finish();
+
+private:
+    explicit EmbeddedLogCopy(std::unique_ptr<LogTables> tables);
+    std::unique_ptr<LogTables> tables_;
 };
 
 /// Reads a partition's log without taking it from the process that writes it.

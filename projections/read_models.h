@@ -33,6 +33,8 @@ struct ProgramView {
     ProgramId id;
     std::string name;
     Plan plan = Plan::starter;
+    Timestamp log_time{};      ///< of its last event
+    EventNumber last_event{};  ///< 0: none yet
 };
 
 struct ProgramSummary {
@@ -197,5 +199,6 @@ public:
 
     virtual std::optional<TrackedOutcome> tracked(const ProgramId&, const CommandId&) const = 0;
 };
+using ReadModelsPtr = std::shared_ptr<const ReadModels>;
 
 }  // namespace tidings

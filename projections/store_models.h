@@ -26,6 +26,8 @@ public:
     // Models
     void tidy() override;
     Result<void> flush() override;
+    Result<void> snapshot(const std::filesystem::path& directory) override;
+    std::vector<ProgramId> program_ids() const override;
     std::vector<ModelDigest> digests() const override;
     std::vector<std::pair<ProgramId, Hash256>> program_digests() const override;
     std::vector<std::string> check() const override;
@@ -76,7 +78,7 @@ private:
     Tip tip_;
     std::size_t flush_bytes_;
     std::size_t unflushed_bytes_ = 0;
-    bool read_only_;
+    bool flushes_at_end_;
 };
 
 /// One reader's view: the lock, and the program that it asks about.
