@@ -119,8 +119,7 @@ Result<std::vector<Genesis>> read_genesis(kafka::Topics& topics) {
     return all;
 }
 
-Result<std::vector<std::unique_ptr<AuditedLog>>> open_kafka(const Config& config) {
-    const kafka::Settings settings = kafka_settings(config);
+Result<std::shared_ptr<Clients>> connect(const kafka::Settings& settings) {
     auto clients = std::make_shared<Clients>();
     auto producer = kafka::Producer::create(settings);
     if (!producer) return producer.error();
@@ -130,6 +129,14 @@ Result<std::vector<std::unique_ptr<AuditedLog>>> open_kafka(const Config& config
         if (!made) return made.error();
         *consumer = std::move(*made);
     }
+    return clients;
+}
+
+Result<std::vector<std::unique_ptr<AuditedLog>>> open_kafka(const Config& config) {
+    const kafka::Settings settings = kafka_settings(config);
+    const auto connected = connect(settings);
+    if (!connected) return connected.error();
+    const std::shared_ptr<Clients>& clients = *connected;
     kafka::Topics topics(settings, *clients->producer, *clients->commits);
     const auto genesis = read_genesis(topics);
     if (!genesis) return genesis.error();
@@ -143,6 +150,14 @@ Result<std::vector<std::unique_ptr<AuditedLog>>> open_kafka(const Config& config
 }
 
 }  // namespace
+
+Result<std::unique_ptr<AuditedLog>> open_kafka_log(const kafka::Settings& settings,
+                                                   const Genesis& genesis) {
+    auto clients = connect(settings);
+    if (!clients) return clients.error();
+    return std::unique_ptr<AuditedLog>(std::make_unique<KafkaRecords>(
+        std::move(*clients), kafka::TopicNames(settings.prefix), genesis));
+}
 
 Result<std::vector<std::unique_ptr<AuditedLog>>> open_audited_logs(const Config& config) {
     if (!config.cluster_brokers.empty()) return open_kafka(config);

@@ -6,20 +6,17 @@
 #include <vector>
 
 #include "apps/config.h"
+#include "connectors/kafka/settings.h"
 #include "core/log.h"
 
 namespace tidings::apps {
 
 /// One partition. One thread at a time; different partitions may be read by different threads.
-class AuditedLog {
+class AuditedLog : public CommitSource {
 public:
-    virtual ~AuditedLog() = default;
-    virtual const Genesis& genesis() const = 0;
     /// As in Log. Genesis lies at position 0, the first commit at 1.
     virtual Result<void> read_commands(CommandPosition from, std::size_t max_bytes,
                                        std::vector<CommandRecord>& out) = 0;
-    virtual Result<void> read_commits(LogPosition from, std::size_t max_bytes,
-                                      std::vector<CommitRecord>& out) = 0;
     /// Position after the last commit record; 0 or 1: there is none.
     virtual Result<LogPosition> end_of_commits() = 0;
     /// True: only what counts is ever stored. A commit's position is its sequence, and every
@@ -32,5 +29,9 @@ public:
 /// set.
 /// Errors: usage (no log), io, log_mismatch, corruption, newer_format.
 Result<std::vector<std::unique_ptr<AuditedLog>>> open_audited_logs(const Config& config);
+
+/// One partition on Kafka, with clients of its own. Errors: usage, io.
+Result<std::unique_ptr<AuditedLog>> open_kafka_log(const kafka::Settings& settings,
+                                                   const Genesis& genesis);
 
 }  // namespace tidings::apps

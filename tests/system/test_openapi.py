@@ -17,7 +17,7 @@ def shape(path):
     path = re.sub(r"\{[^}]*\}", "{}", path)
     path = path.replace("/programs/acme", "/programs/{}")
     path = re.sub(r"/schemas/events/[^/]+", "/schemas/events/{}", path)
-    return re.sub(r"/partners/(grace|arc)", "/partners/{}", path)
+    return re.sub(r"/(partners|recipients)/(grace|arc)", r"/\1/{}", path)
 
 
 def test_every_endpoint_is_described(server):
@@ -38,6 +38,7 @@ def test_schemathesis(server, tmp_path):
                    "TIDINGS_COMMAND": command_ids(server)["owner"],
                    "TIDINGS_PLATFORM": server.token("platform"),
                    "TIDINGS_OWNER": server.token("owner", "acme"),
+                   "TIDINGS_AUDITOR": server.token("auditor"),
                    "TIDINGS_PARTNER": server.token("partner", "acme", "grace"),
                    "PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": str(HERE)}
     result = subprocess.run(
