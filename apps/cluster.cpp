@@ -16,21 +16,6 @@ namespace {
 /// Holds the log's id in hex.
 std::filesystem::path log_id_file(const std::filesystem::path& data) { return data / "log_id"; }
 
-/// In one step, and durable before anything follows that log.
-Result<void> write_log_id(const std::filesystem::path& data, const LogId& log) {
-    const std::filesystem::path file = log_id_file(data), draft = file.string() + ".new";
-    {
-        std::ofstream out(draft, std::ios::binary | std::ios::trunc);
-        out << to_hex(log.view()) << "\n";
-        out.flush();
-        if (!out) return Error{ErrorCode::io, "cannot write " + draft.string(), {}};
-    }
-    std::error_code failed;
-    std::filesystem::rename(draft, file, failed);
-    if (failed) return Error{ErrorCode::io, file.string() + ": " + failed.message(), {}};
-    return sync_directory(data);
-}
-
 }  // namespace
 
 Result<std::optional<LogId>> read_log_id(const std::filesystem::path& data) {
@@ -43,6 +28,20 @@ Result<std::optional<LogId>> read_log_id(const std::filesystem::path& data) {
         return Error{ErrorCode::corruption, log_id_file(data).string() + " is not a log id", {}};
     }
     return std::optional<LogId>(LogId::from(*bytes));
+}
+
+Result<void> write_log_id(const std::filesystem::path& data, const LogId& log) {
+    const std::filesystem::path file = log_id_file(data), draft = file.string() + ".new";
+    {
+        std::ofstream out(draft, std::ios::binary | std::ios::trunc);
+        out << to_hex(log.view()) << "\n";
+        out.flush();
+        if (!out) return Error{ErrorCode::io, "cannot write " + draft.string(), {}};
+    }
+    std::error_code failed;
+    std::filesystem::rename(draft, file, failed);
+    if (failed) return Error{ErrorCode::io, file.string() + ": " + failed.message(), {}};
+    return sync_directory(data);
 }
 
 Result<Roles> parse_roles(std::string_view text) {

@@ -46,6 +46,9 @@ kafka::Settings kafka_settings(const Config& config);
 /// Errors: corruption.
 Result<std::optional<LogId>> read_log_id(const std::filesystem::path& data);
 
+/// In one step, and durable before anything follows that log. Errors: io.
+Result<void> write_log_id(const std::filesystem::path& data, const LogId& log);
+
 class Cluster {
 public:
     /// Makes missing topics, checks all, and reads the genesis records. `data`: remembers the log

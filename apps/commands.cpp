@@ -24,6 +24,10 @@ int run_command_line(int count, const char* const* arguments) {
     add_doctor_command(app, chosen);
     add_topics_command(app, chosen);
     add_audit_command(app, chosen);
+    add_show_command(app, chosen);
+    add_why_command(app, chosen);
+    add_snapshot_command(app, chosen);
+    add_restore_command(app, chosen);
     try {
         app.parse(count, arguments);
     } catch (const CLI::ParseError& error) {

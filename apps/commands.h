@@ -25,6 +25,10 @@ void add_rebuild_command(CLI::App& app, Chosen& chosen);
 void add_doctor_command(CLI::App& app, Chosen& chosen);
 void add_topics_command(CLI::App& app, Chosen& chosen);
 void add_audit_command(CLI::App& app, Chosen& chosen);
+void add_show_command(CLI::App& app, Chosen& chosen);
+void add_why_command(CLI::App& app, Chosen& chosen);
+void add_snapshot_command(CLI::App& app, Chosen& chosen);
+void add_restore_command(CLI::App& app, Chosen& chosen);
 
 /// Prints "tidings: ..." on stderr; kUsage for usage errors, kRefused for all others.
 int report(const Error& error);

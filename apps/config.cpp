@@ -104,6 +104,13 @@ std::vector<Setting> process_settings() {
          "log records not yet in table files, all partitions together; a start replays at most "
          "twice as much",
          4, 1 << 20},
+        {"history.snapshots", &C::snapshots,
+         "snapshots of the read models kept per partition, for questions about the past; 0: none",
+         0, 1'000},
+        {"history.snapshot_every_kib", &C::snapshot_every_kib,
+         "log between two of them: what a question about the past reads at most, until the log is "
+         "too long for so many",
+         1, 1 << 30},
         {"log.level",
          &C::log_level,
          "the least serious messages that are logged",

@@ -62,6 +62,9 @@ struct Config {
     std::int64_t row_cache_mib = 128;
     std::int64_t log_buffer_mib = 32;
 
+    std::int64_t snapshots = 16;
+    std::int64_t snapshot_every_kib = 16 << 10;
+
     std::string log_level = "info";
     std::string log_format = "text";
 

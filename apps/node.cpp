@@ -42,6 +42,7 @@ Result<std::unique_ptr<Node>> Node::open(const NodeOptions& options) {
     const Result<void> opened = options.cluster ? node->open_cluster() : node->open_embedded();
     if (!opened) return opened.error();
     node->make_auditor();
+    if (const Result<void> history = node->open_history(); !history) return history.error();
     return node;
 }
 
@@ -51,6 +52,14 @@ ModelsOptions Node::models_options(PartitionId partition) const {
     models.resources = store_resources_;
     models.row_memory = row_memory_;
     return models;
+}
+
+PartitionHostOptions Node::host_options(PartitionId partition) const {
+    PartitionHostOptions host;
+    host.snapshots = snapshots_directory(options_.data, partition);
+    host.snapshot_policy = options_.snapshots;
+    host.metrics = options_.metrics;
+    return host;
 }
 
 void Node::put_host(PartitionId partition, std::unique_ptr<PartitionHost> host) {
@@ -80,13 +89,16 @@ Result<void> Node::open_embedded() {
         put_host(PartitionId{static_cast<std::uint32_t>(i)},
                  std::make_unique<PartitionHost>(
                      std::move((*logs)[i]), std::move(*models), *codec_, clock_,
-                     PartitionHostOptions{.metrics = options_.metrics}));
+                     host_options(PartitionId{static_cast<std::uint32_t>(i)})));
         slots_[i].held = true;
     }
     return {};
 }
 
-Node::~Node() { stop(std::chrono::milliseconds(0)); }
+Node::~Node() {
+    if (options_.metrics != nullptr) options_.metrics->remove_callbacks(history_.get());
+    stop(std::chrono::milliseconds(0));
+}
 
 Result<void> Node::start() {
     timer_ = std::thread([this] {
@@ -122,6 +134,7 @@ void Node::stop(std::chrono::milliseconds grace) {
     }
     publisher_.reset();
     auditor_.reset();
+    if (history_) history_->stop();
     for (const Slot& slot : slots_) {
         if (slot.owner) slot.owner->begin_stop(grace);
     }
@@ -145,6 +158,7 @@ void Node::run_timer() {
         for (std::uint32_t p = 0; p < partitions(); ++p) {
             if (PartitionHost* host = host_of(PartitionId{p})) host->expire();
         }
+        history_->expire();
         const Result<Timestamp> stamp = clock_.stamp();  // follows small steps also while idle
         if (stamp.has_value() == trusted) continue;
         trusted = stamp.has_value();
@@ -171,7 +185,7 @@ PartitionId Node::partition_of(const ProgramId& program) const {
     return route(program, partitions());
 }
 
-const ReadModels& Node::read(PartitionId partition) const { return host_of(partition)->models(); }
+ReadModelsPtr Node::read(PartitionId partition) const { return host_of(partition)->models(); }
 
 void Node::submit(Command command, Done done) {
     const Result<Timestamp> stamp = clock_.stamp();

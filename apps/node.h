@@ -14,6 +14,7 @@
 
 #include "apps/auditor.h"
 #include "apps/cluster.h"
+#include "apps/history.h"
 #include "apps/ingress_clock.h"
 #include "apps/lock_file.h"
 #include "apps/partition_host.h"
@@ -38,6 +39,7 @@ struct NodeOptions {
     std::size_t row_cache_bytes = 128u << 20;  ///< all partitions together
     std::size_t log_buffer_bytes = 32u << 20;
     std::string audit_origin = "tidings.example";  ///< what the origins of checkpoints begin with
+    SnapshotPolicy snapshots = {};
     std::int64_t outcome_timeout_ms = 15'000;
     ClockSource clock = read_system_clocks;
     http::Metrics* metrics = nullptr;  ///< outlives the node
@@ -79,8 +81,13 @@ public:
     bool holds(PartitionId partition) const override;
     std::vector<std::string> holders(PartitionId partition) const override;
     PartitionId partition_of(const ProgramId& program) const override;
-    const ReadModels& read(PartitionId partition) const override;
+    ReadModelsPtr read(PartitionId partition) const override;
     using Broker::read;
+    void read_past(const ProgramId& program, AsOf as_of,
+                   const std::function<void(Result<ReadModelsPtr>)>& done) override;
+    void receipt(const ProgramId& program, EventNumber message,
+                 const std::optional<PartnerId>& partner,
+                 const std::function<void(Result<SendReceipt>)>& done) override;
     void submit(Command command, Done done) override;
     bool pending(const ProgramId& program, const CommandId& id) const override;
     void wait_for(PartitionId partition, Sequence sequence, int timeout_ms,
@@ -109,10 +116,13 @@ private:
     Result<void> open_embedded();
     Result<void> open_cluster();
     ModelsOptions models_options(PartitionId partition) const;
+    PartitionHostOptions host_options(PartitionId partition) const;
     void put_host(PartitionId partition, std::unique_ptr<PartitionHost> host);
     PartitionHost* host_of(PartitionId partition) const;
     void run_timer();
     void make_auditor();
+    Result<void> open_history();
+    void add_history_metrics();
 
     // On Kafka.
     Result<void> start_cluster();
@@ -138,6 +148,7 @@ private:
     std::vector<Slot> slots_;                  ///< by partition
     std::unique_ptr<Auditor> auditor_;         ///< null after stop()
     std::unique_ptr<kafka::EventPublisher> publisher_;  ///< null where nothing is published
+    std::unique_ptr<History> history_;
 
     mutable std::mutex view_mutex_;
     std::shared_ptr<const View> view_;

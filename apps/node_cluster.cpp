@@ -94,7 +94,7 @@ void Node::make_publisher() {
                                CommandPosition command, Sequence sequence,
                                std::vector<kafka::EventRecord>& out) {
         std::vector<analytics::AnalyticsRecord> records;
-        analytics::render_outcome(outcome, partition, command, sequence, read(partition), records);
+        analytics::render_outcome(outcome, partition, command, sequence, *read(partition), records);
         for (auto& record : records) {
             out.push_back({std::move(record.key), std::move(record.value)});
         }
@@ -195,9 +195,11 @@ void Node::balance() {
 Result<void> Node::adopt(PartitionId partition) {
     Result<std::unique_ptr<Models>> models = Models::open(models_options(partition));
     if (!models) return models.error();
-    auto host = std::make_unique<PartitionHost>(
-        cluster_->make_log(partition), std::move(*models), *codec_, clock_,
-        PartitionHostOptions{.decides = false, .patient = true, .metrics = options_.metrics});
+    PartitionHostOptions options = host_options(partition);
+    options.decides = false;
+    options.patient = true;
+    auto host = std::make_unique<PartitionHost>(cluster_->make_log(partition), std::move(*models),
+                                                *codec_, clock_, options);
     host->start();
     put_host(partition, std::move(host));
     if (cancelled_) host_of(partition)->begin_stop(std::chrono::milliseconds(0));

@@ -33,7 +33,7 @@ Error outcome_unknown() {
 
 }  // namespace
 
-PartitionHost::PartitionHost(std::unique_ptr<Log> log, std::unique_ptr<Models> models,
+PartitionHost::PartitionHost(std::unique_ptr<Log> log, std::shared_ptr<Models> models,
                              const Codec& codec, IngressClock& clock,
                              const PartitionHostOptions& options)
     : partition_(log->genesis().partition),
@@ -44,6 +44,9 @@ PartitionHost::PartitionHost(std::unique_ptr<Log> log, std::unique_ptr<Models> m
       metrics_(options.metrics),
       loop_(*log_, codec, *models_, *this, options.decides),
       decides_(options.decides) {
+    if (!options.snapshots.empty() && options.snapshot_policy.most > 0) {
+        snapshots_.emplace(options.snapshots, log_->genesis(), options.snapshot_policy);
+    }
     log_->on_activity([this] { wake(); });
     if (metrics_ != nullptr) add_metrics(*metrics_);
 }
@@ -215,6 +218,7 @@ Result<void> PartitionHost::catch_up() {
         retry_later(error);
         if (stopping_) return {};
     }
+    if (snapshots_) snapshots_->open(*log_, loop_.tip());
     const Tip start = loop_.tip();
     positions_.reached(start.sequence);
     counters_.applied = start.sequence.value;
@@ -265,6 +269,7 @@ Result<StepResult> PartitionHost::step() {
     measure_lag();
     if (!done) return done;
     if (auto trouble = log_->trouble()) return *trouble;
+    if (snapshots_) snapshots_->take_if_due(*models_, loop_.counters().bytes);
     return done;
 }
 

@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "apps/ingress_clock.h"
+#include "apps/snapshots.h"
 #include "apps/waiters.h"
 #include "connectors/http/metrics.h"
 #include "core/log.h"
@@ -35,15 +36,17 @@ struct PartitionFigures {
 };
 
 struct PartitionHostOptions {
-    bool decides = true;               ///< at first; see set_decides
-    bool patient = false;              ///< keeps trying to start where the log does not answer
+    bool decides = true;              ///< at first; see set_decides
+    bool patient = false;             ///< keeps trying to start where the log does not answer
+    std::filesystem::path snapshots;  ///< where they are put; empty: none are made
+    SnapshotPolicy snapshot_policy;
     http::Metrics* metrics = nullptr;  ///< outlives the host
 };
 
 class PartitionHost final : private CommitObserver {
 public:
     /// `codec` and `clock` outlive the host.
-    PartitionHost(std::unique_ptr<Log> log, std::unique_ptr<Models> models, const Codec& codec,
+    PartitionHost(std::unique_ptr<Log> log, std::shared_ptr<Models> models, const Codec& codec,
                   IngressClock& clock, const PartitionHostOptions& options);
     /// Stops if stop() was not called. REQUIRES: no call is under way on another thread.
     ~PartitionHost() override;
@@ -81,7 +84,7 @@ public:
     void begin_stop(std::chrono::milliseconds grace);
     void stop();
 
-    const Models& models() const { return *models_; }
+    std::shared_ptr<const Models> models() const { return models_; }
     /// Errors: why commands are not accepted now.
     Result<void> ready() const;
     PartitionFigures figures() const;
@@ -104,11 +107,12 @@ private:
     void measure_lag();
     bool out_of_grace() const;
     void add_metrics(http::Metrics& metrics);
+    void add_snapshot_metrics(http::Metrics& metrics, const http::Metrics::Labels& labels);
     void on_applied(std::span<const Outcome> outcomes, const Tip& tip) override;
 
     const PartitionId partition_;
     const std::unique_ptr<Log> log_;
-    const std::unique_ptr<Models> models_;
+    const std::shared_ptr<Models> models_;  ///< readers share it
     IngressClock& clock_;
     const bool patient_;
     http::Metrics* const metrics_;
@@ -138,6 +142,7 @@ private:
     bool resuming_ = false;  ///< was parked, and has not caught up since
     std::optional<std::chrono::steady_clock::time_point> run_started_;
     std::optional<http::Histogram> commit_seconds_, run_commands_;
+    std::optional<Snapshots> snapshots_;  ///< nothing: none are made
 
     struct Counters {
         std::atomic<std::uint64_t> commits{0}, commands{0}, own_commits{0}, lost_races{0},

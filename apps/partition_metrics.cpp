@@ -66,6 +66,7 @@ void PartitionHost::add_metrics(http::Metrics& metrics) {
     metrics.callback(this, Metrics::Kind::gauge, "tidings_partition_ready",
                      "1: caught up and accepting commands.", labels,
                      [this] { return caught_up() && ready() ? 1.0 : 0.0; });
+    if (snapshots_) add_snapshot_metrics(metrics, labels);
     commit_seconds_ = metrics.histogram(
         "tidings_commit_seconds",
         "From taking a run of commands to its commit being durable and visible.", labels,
@@ -73,6 +74,20 @@ void PartitionHost::add_metrics(http::Metrics& metrics) {
     run_commands_ =
         metrics.histogram("tidings_run_commands", "Commands answered by one commit.", labels,
                           {1, 2, 5, 10, 20, 50, 100, 200, 500, 1'000, 2'000, 5'000, 10'000});
+}
+
+void PartitionHost::add_snapshot_metrics(http::Metrics& metrics,
+                                         const http::Metrics::Labels& labels) {
+    const Snapshots::Figures& figures = snapshots_->figures();
+    metrics.callback(this, http::Metrics::Kind::counter, "tidings_snapshots_total",
+                     "Snapshots of the read models taken.", labels,
+                     [&figures] { return static_cast<double>(figures.taken.load()); });
+    metrics.callback(this, http::Metrics::Kind::counter, "tidings_snapshots_failed_total",
+                     "Snapshots that could not be taken.", labels,
+                     [&figures] { return static_cast<double>(figures.failed.load()); });
+    metrics.callback(this, http::Metrics::Kind::counter, "tidings_snapshot_seconds_total",
+                     "Time that the partition's thread has spent on snapshots.", labels,
+                     [&figures] { return figures.seconds.load(); });
 }
 
 }  // namespace tidings::apps

@@ -74,6 +74,8 @@ Result<NodeOptions> node_options(const Config& config, http::Metrics& metrics) {
     options.row_cache_bytes = mib(config.row_cache_mib);
     options.log_buffer_bytes = mib(config.log_buffer_mib);
     options.audit_origin = config.audit_origin;
+    options.snapshots.most = static_cast<std::uint64_t>(config.snapshots);
+    options.snapshots.every = static_cast<std::uint64_t>(config.snapshot_every_kib) << 10;
     options.outcome_timeout_ms = config.outcome_timeout_ms;
     options.metrics = &metrics;
     return options;

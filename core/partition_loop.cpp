@@ -247,6 +247,7 @@ Result<void> PartitionLoop::accept(const CommitRecord& record, const Envelope& e
     if (leaves.has_error()) return leaves.error();
     accepted_ = std::move(next);
     alarmed_ = false;
+    counters_.bytes += record.bytes.size();
     records_.pop_front();
     return publish();
 }

@@ -24,6 +24,7 @@ public:
 
 struct LoopCounters {
     std::uint64_t commits = 0;      ///< accepted
+    std::uint64_t bytes = 0;        ///< of their records
     std::uint64_t commands = 0;     ///< answered by accepted commits
     std::uint64_t own_commits = 0;  ///< accepted and made here
     std::uint64_t lost_races = 0;   ///< runs dropped because another commit was first

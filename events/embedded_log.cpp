@@ -226,6 +226,32 @@ Result<LogPosition> EmbeddedLog::end_of_commits() {
     return tip_.sequence.value == 0 ? LogPosition{} : tip_.next_record;
 }
 
+Result<std::unique_ptr<EmbeddedLogCopy>> EmbeddedLogCopy::begin(
+    const std::filesystem::path& directory, const Genesis& genesis) {
+    auto tables = LogTables::open(directory, LogTables::Mode::write, true, or_default(nullptr));
+    if (!tables) return tables.error();
+    Genesis same = genesis;
+    const std::string record = encode_genesis(same);
+    if (same != genesis) {
+        return Error{ErrorCode::newer_format, "the log's genesis record is of another format", {}};
+    }
+    if (auto put = (*tables)->put_genesis(record); !put) return put.error();
+    return std::unique_ptr<EmbeddedLogCopy>(new EmbeddedLogCopy(std::move(*tables)));
+}
+
+EmbeddedLogCopy::EmbeddedLogCopy(std::unique_ptr<LogTables> tables) : tables_(std::move(tables)) {}
+EmbeddedLogCopy::~EmbeddedLogCopy() = default;
+
+Result<void> EmbeddedLogCopy::append(const Envelope& envelope, const std::string& record,
+                                     const std::vector<CommandRecord>& commands) {
+    std::vector<const std::string*> bytes;
+    bytes.reserve(commands.size());
+    for (const CommandRecord& command : commands) bytes.push_back(&command.bytes);
+    return tables_->put_commit(envelope, record, bytes, false);
+}
+
+Result<void> EmbeddedLogCopy::finish() { return tables_->flush(); }
+
 Result<std::unique_ptr<EmbeddedLogReader>> EmbeddedLogReader::open(
     const std::filesystem::path& directory, Mode mode, std::shared_ptr<LogResources> resources) {
     auto tables = LogTables::open(

@@ -101,6 +101,24 @@ private:
     std::size_t queue_bytes_ = 0;
 };
 
+/// Writes a copy of a partition's log, record by record, into a directory of its own. Nothing is
+/// durable before finish().
+class EmbeddedLogCopy {
+public:
+    /// `directory` is made. Errors: io.
+    static Result<std::unique_ptr<EmbeddedLogCopy>> begin(const std::filesystem::path& directory,
+                                                          const Genesis& genesis);
+    ~EmbeddedLogCopy();
+    /// The next commit, and the commands that it answers. Errors: io.
+    Result<void> append(const Envelope& envelope, const std::string& record,
+                        const std::vector<CommandRecord>& commands);
+    Result<void> finish();
+
+private:
+    explicit EmbeddedLogCopy(std::unique_ptr<LogTables> tables);
+    std::unique_ptr<LogTables> tables_;
+};
+
 /// Reads a partition's log without taking it from the process that writes it.
 class EmbeddedLogReader {
 public:

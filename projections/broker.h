@@ -5,11 +5,14 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "core/command.h"
 #include "core/event.h"
+#include "core/explain.h"
 #include "core/result.h"
 #include "projections/read_models.h"
 
@@ -20,6 +23,21 @@ struct Applied {
     Outcome outcome;  ///< without its events
     PartitionId partition;
     Sequence sequence;  ///< of the commit: Tidings-Position
+};
+
+/// Where in the past: after a commit, or after the last one at or before a time of the program's
+/// log time.
+using AsOf = std::variant<Sequence, Timestamp>;
+
+/// The send of a message, as it was decided.
+struct SendReceipt {
+    PartitionId partition;
+    Sequence sequence;  ///< of its commit
+    CommandPosition command_position;
+    CommandId command;
+    EventNumber number;
+    MessageSent sent;
+    std::optional<Selection> why;  ///< of the partner that was asked about
 };
 
 class Broker {
@@ -33,9 +51,27 @@ public:
     virtual bool holds(PartitionId) const { return true; }
     /// Base URLs ("http://10.0.0.7:8080") of other live processes that hold it, best first.
     virtual std::vector<std::string> holders(PartitionId) const { return {}; }
-    /// Thread-safe reads of a partition's read models. REQUIRES: holds(partition).
-    virtual const ReadModels& read(PartitionId) const = 0;
-    const ReadModels& read(const ProgramId& program) const { return read(partition_of(program)); }
+    /// Thread-safe reads of a partition's read models, which live at least as long as the pointer.
+    /// Others may take their place meanwhile: after a write, ask again. REQUIRES: holds(partition).
+    virtual ReadModelsPtr read(PartitionId) const = 0;
+    ReadModelsPtr read(const ProgramId& program) const { return read(partition_of(program)); }
+
+    /// The read models as they stood then. `done` is called once, from any thread, and may be
+    /// before this returns; the first question about a place takes a while. REQUIRES:
+    /// holds(partition). Errors: invalid (a position beyond the tip), overloaded (too many
+    /// questions about the past).
+    virtual void read_past(const ProgramId&, AsOf,
+                           const std::function<void(Result<ReadModelsPtr>)>& done) {
+        done(no_history());
+    }
+    /// What was decided about a message, and why `partner` was selected or not, if one is named.
+    /// As read_past. Errors: also not_found.
+    virtual void receipt(const ProgramId&, EventNumber message,
+                         const std::optional<PartnerId>& partner,
+                         const std::function<void(Result<SendReceipt>)>& done) {
+        (void)message, (void)partner;
+        done(no_history());
+    }
 
     /// Stamps `command.time` with the clock, encodes, and appends. `done` is called exactly once,
     /// on a thread of the broker; it must not block. Errors given to `done`: overloaded (nothing
@@ -63,6 +99,9 @@ public:
     virtual Result<void> ready() const = 0;
     /// Milliseconds since the epoch, as commands are stamped.
     virtual Timestamp now() const = 0;
+
+private:
+    static Error no_history() { return {ErrorCode::overloaded, "no history is kept here", {}}; }
 };
 
 }  // namespace tidings

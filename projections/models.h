@@ -30,6 +30,7 @@ struct ModelsOptions {
     std::shared_ptr<StoreResources> resources;  ///< null: small private ones
     std::shared_ptr<RowMemory> row_memory;      ///< null: 64 MiB of its own
     bool read_only = false;
+    bool scratch = false;  ///< thrown away when closed: what is not flushed then is lost
     /// Published work that a kill may leave to be replayed: written out once this many bytes of
     /// rows are pending.
     std::size_t flush_bytes = 16 << 20;
@@ -40,7 +41,8 @@ struct ModelDigest {
     Hash256 digest;
 };
 
-/// Threads: Projection's calls, tidy() and flush() on one thread; ReadModels' and digest() on any.
+/// Threads: Projection's calls, tidy(), flush() and snapshot() on one thread; ReadModels' and
+/// digest() on any.
 class Models : public Projection, public ReadModels {
 public:
     /// Errors: io, corruption, newer_format (written by a newer version), log_mismatch (another
@@ -56,6 +58,11 @@ public:
     virtual void tidy() = 0;
     /// Makes everything published durable. Called by close as well.
     virtual Result<void> flush() = 0;
+    /// Puts a durable copy of everything published into `directory`, which is made; it can be
+    /// opened like any other. Shares the files that never change. Errors: io.
+    virtual Result<void> snapshot(const std::filesystem::path& directory) = 0;
+    /// Every program, by id.
+    virtual std::vector<ProgramId> program_ids() const = 0;
     /// Logical values only, so that equal logs give equal digests however they were cut into
     /// commits or partitions (PROTOCOL.md rule 15). Reads every row.
     virtual std::vector<ModelDigest> digests() const = 0;

@@ -34,6 +34,8 @@ struct ProgramView {
     ProgramId id;
     std::string name;
     Plan plan = Plan::starter;
+    Timestamp log_time{};      ///< of its last event
+    EventNumber last_event{};  ///< 0: none yet
 };
 
 struct ProgramSummary {
@@ -218,5 +220,6 @@ public:
     /// The same, before a commit.
     virtual Tip ledger_before(Sequence commit) const = 0;
 };
+using ReadModelsPtr = std::shared_ptr<const ReadModels>;
 
 }  // namespace tidings

@@ -4,6 +4,7 @@
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/merge_operator.h>
 #include <rocksdb/table.h>
+#include <rocksdb/utilities/checkpoint.h>
 #include <rocksdb/write_batch.h>
 #include <rocksdb/write_buffer_manager.h>
 
@@ -43,6 +44,13 @@ Error to_error(const rocksdb::Status& status, const char* doing) {
     const ErrorCode code = status.IsCorruption() ? ErrorCode::corruption : ErrorCode::io;
     return {code, std::string("read models: ") + doing + ": " + status.ToString(), {}};
 }
+
+/// Says nothing: for directories that are only read, or soon gone.
+class SilentLogger final : public rocksdb::Logger {
+public:
+    using rocksdb::Logger::Logv;
+    void Logv(const char*, va_list) override {}
+};
 
 /// Chunk rows: operands are lists of operations, which concatenate.
 class ChunkMerge final : public rocksdb::MergeOperator {
@@ -144,6 +152,15 @@ public:
         return {};
     }
 
+    Result<void> snapshot(const std::filesystem::path& directory) override {
+        rocksdb::Checkpoint* raw = nullptr;
+        rocksdb::Status status = rocksdb::Checkpoint::Create(db_.get(), &raw);
+        const std::unique_ptr<rocksdb::Checkpoint> checkpoint(raw);
+        if (status.ok()) status = checkpoint->CreateCheckpoint(directory.string());
+        if (!status.ok()) return to_error(status, "snapshot");
+        return {};
+    }
+
 private:
     std::shared_ptr<StoreResources> resources_;
     std::unique_ptr<rocksdb::DB> db_;
@@ -190,11 +207,16 @@ rocksdb::Options make_options(const StoreResources& resources) {
 Result<std::unique_ptr<Store>> open_rocks_store(const StoreOptions& options) {
     std::shared_ptr<StoreResources> resources = options.resources;
     if (!resources) resources = make_store_resources(8 << 20, 16 << 20);
+    rocksdb::Options settings = make_options(*resources);
+    if (options.read_only || options.scratch) settings.info_log = std::make_shared<SilentLogger>();
+    if (options.scratch) {
+        settings.disable_auto_compactions = true;
+        settings.avoid_flush_during_shutdown = true;
+    }
     rocksdb::DB* raw = nullptr;
     rocksdb::Status status;
     if (options.read_only) {
-        status = rocksdb::DB::OpenForReadOnly(make_options(*resources), options.directory.string(),
-                                              &raw);
+        status = rocksdb::DB::OpenForReadOnly(settings, options.directory.string(), &raw);
     } else {
         std::error_code failed;
         std::filesystem::create_directories(options.directory, failed);
@@ -203,7 +225,7 @@ Result<std::unique_ptr<Store>> open_rocks_store(const StoreOptions& options) {
                          "cannot create " + options.directory.string() + ": " + failed.message(),
                          {}};
         }
-        status = rocksdb::DB::Open(make_options(*resources), options.directory.string(), &raw);
+        status = rocksdb::DB::Open(settings, options.directory.string(), &raw);
     }
     if (!status.ok()) return to_error(status, "open");
     return std::unique_ptr<Store>(

@@ -40,12 +40,16 @@ public:
         const std::function<bool(std::string_view, std::string_view)>& visit) const = 0;
     /// Makes every write so far durable; with `wait` false only starts to.
     virtual Result<void> flush(bool wait) = 0;
+    /// Puts a durable copy of every write so far into `directory`, which is made; its parent is
+    /// there. Cheap: files that never change are shared. For the writer. Errors: io.
+    virtual Result<void> snapshot(const std::filesystem::path& directory) = 0;
 };
 
 struct StoreOptions {
     std::filesystem::path directory;
     std::shared_ptr<StoreResources> resources;
     bool read_only = false;
+    bool scratch = false;  ///< thrown away when closed: nothing is compacted or written out for it
 };
 
 /// RocksDB without a write-ahead log: the log is the commits log (docs/decisions/0001).

@@ -30,11 +30,11 @@ StoreModels::StoreModels(std::unique_ptr<Store> store, const ModelsOptions& opti
       tip_(tip),
       tree_(tree::load(*store_)),
       flush_bytes_(options.flush_bytes),
-      read_only_(options.read_only) {}
+      flushes_at_end_(!options.read_only && !options.scratch) {}
 
 StoreModels::~StoreModels() {
     // What is not flushed is replayed from the log at the next start.
-    if (!read_only_) (void)store_->flush(true);
+    if (flushes_at_end_) (void)store_->flush(true);
 }
 
 Tip StoreModels::tip() const {
@@ -149,6 +149,17 @@ Result<void> StoreModels::flush() {
     return store_->flush(true);
 }
 
+Result<void> StoreModels::snapshot(const std::filesystem::path& directory) {
+    if (Result<void> flushed = flush(); !flushed) return flushed;
+    return store_->snapshot(directory);
+}
+
+std::vector<ProgramId> StoreModels::program_ids() const {
+    std::vector<ProgramId> out;
+    for (auto& [id, number] : programs()) out.push_back(std::move(id));
+    return out;
+}
+
 std::vector<std::pair<ProgramId, std::uint32_t>> StoreModels::programs() const {
     std::vector<std::pair<ProgramId, std::uint32_t>> out;
     const Key prefix(Table::program_number);
@@ -166,8 +177,8 @@ std::shared_ptr<RowMemory> make_row_memory(std::size_t bytes) {
 }
 
 Result<std::unique_ptr<Models>> Models::open(const ModelsOptions& options) {
-    Result<std::unique_ptr<Store>> store =
-        open_rocks_store({options.directory, options.resources, options.read_only});
+    Result<std::unique_ptr<Store>> store = open_rocks_store(
+        {options.directory, options.resources, options.read_only, options.scratch});
     if (!store) return store.error();
     return open_on(std::move(*store), options);
 }

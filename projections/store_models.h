@@ -26,6 +26,8 @@ public:
     // Models
     void tidy() override;
     Result<void> flush() override;
+    Result<void> snapshot(const std::filesystem::path& directory) override;
+    std::vector<ProgramId> program_ids() const override;
     std::vector<ModelDigest> digests() const override;
     std::vector<std::pair<ProgramId, Hash256>> program_digests() const override;
     std::vector<std::string> check() const override;
@@ -86,7 +88,7 @@ private:
     std::uint64_t folded_ = 0;  ///< outcomes since the last publish
     std::size_t flush_bytes_;
     std::size_t unflushed_bytes_ = 0;
-    bool read_only_;
+    bool flushes_at_end_;
 };
 
 inline Key ledger_key(std::uint64_t sequence) {

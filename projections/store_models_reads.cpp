@@ -20,7 +20,8 @@ constexpr char kPreviewCursor = 'a';
 std::optional<ProgramView> StoreModels::program(const ProgramId& id) const {
     const Reading in(*this, id);
     if (!in.found()) return std::nullopt;
-    return ProgramView{in.program().id, in.program().name, in.program().plan};
+    const ProgramRow& row = in.program();
+    return ProgramView{row.id, row.name, row.plan, row.log_time, row.last_event};
 }
 
 std::optional<std::string> StoreModels::webhook_secret(const ProgramId& id) const {

@@ -20,15 +20,15 @@ Result<Response> get_command(Api& api, const Request& request) {
     if (!claims.program || !bytes || bytes->size() != CommandId::kSize) return not_found_command();
     const CommandId id = CommandId::from(*bytes);
     const CallerDigest caller = caller_of(api, *claims.program, claims);
-    const ReadModels& models = api.broker.read(*claims.program);
+    const ReadModelsPtr models = api.broker.read(*claims.program);
     // Asked first: what is decided in between is then in the read models.
     const bool pending = api.callers.has(id, caller) && api.broker.pending(*claims.program, id);
-    const auto tracked = models.tracked(*claims.program, id);
+    const auto tracked = models->tracked(*claims.program, id);
     const bool decided = tracked && tracked->caller == caller;
     if (!decided && !pending) return not_found_command();
     if (auto parameters = check_parameters(request); !parameters) return parameters.error();
     if (!decided) return json_response(200, render_command(id, nullptr));
-    const Response answer = tracked_answer(models, *claims.program, *tracked);
+    const Response answer = tracked_answer(*models, *claims.program, *tracked);
     return json_response(200, render_command(id, &answer));
 }
 
@@ -60,6 +60,7 @@ void add_api_routes(Router& router, Broker& broker, ApiOptions options) {
     add_bulk_routes(router, *api);
     add_message_routes(router, *api);
     add_conversation_routes(router, *api);
+    add_receipt_routes(router, *api);
     add_portal_routes(router, *api);
     add_command_routes(router, *api);
     add_schema_routes(router);

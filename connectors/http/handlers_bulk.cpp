@@ -144,7 +144,7 @@ public:
         if (!message) {
             return rejected.add(number, name_of(ErrorCode::not_found), "/message: no such message");
         }
-        const PartnerPtr partner = scope_.models.partner(scope_.id(), open->partner);
+        const PartnerPtr partner = scope_.models->partner(scope_.id(), open->partner);
         if (!partner) {
             return rejected.add(number, name_of(ErrorCode::not_found), "/partner: no such partner");
         }
@@ -224,7 +224,7 @@ private:
         const auto known = messages_.find(id);
         if (known != messages_.end()) return known->second;
         auto number = parse_message_id(scope_.id(), id);
-        if (number && !scope_.models.message(scope_.id(), *number)) number.reset();
+        if (number && !scope_.models->message(scope_.id(), *number)) number.reset();
         if (!number) return number;
         if (messages_.size() >= kMessagesRemembered) messages_.clear();
         messages_.emplace(id, *number);
@@ -362,7 +362,7 @@ private:
 };
 
 Task<Result<Response>> import_partners(Api& api, Request& request) {
-    const auto scope = find_program(api, request.parameters[0]);
+    const auto scope = find_program(api, request);
     if (!scope) co_return scope.error();
     if (auto parameters = check_parameters(request); !parameters) co_return parameters.error();
     Bulk<ImportWork> bulk(api, request, scope->id(), ImportWork());
@@ -370,7 +370,7 @@ Task<Result<Response>> import_partners(Api& api, Request& request) {
 }
 
 Task<Result<Response>> record_opens(Api& api, Request& request) {
-    const auto scope = find_program(api, request.parameters[0]);
+    const auto scope = find_program(api, request);
     if (!scope) co_return scope.error();
     if (auto parameters = check_parameters(request); !parameters) co_return parameters.error();
     Bulk<OpensWork> bulk(api, request, scope->id(), OpensWork(*scope, api.broker.now()));

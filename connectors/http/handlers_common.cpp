@@ -55,7 +55,7 @@ void check_filter_message(const ProgramScope& scope, const Filter& filter,
             return check_filter_message(scope, filter.children.front(),
                                         child_pointer(pointer, "not"), errors);
         case Filter::Kind::engagement:
-            if (!scope.models.message(scope.id(), filter.message)) {
+            if (!scope.models->message(scope.id(), filter.message)) {
                 errors.add(child_pointer(pointer, "message"), field_code::kNotFound,
                            "is no message of this program");
             }
@@ -85,16 +85,16 @@ bool CommandCallers::has(const CommandId& id, const CallerDigest& caller) const 
     return false;
 }
 
-Result<ProgramScope> find_program(Api& api, std::string_view id) {
-    const ProgramId program{std::string(id)};
-    const ReadModels& models = api.broker.read(program);
-    auto view = models.program(program);
+Result<ProgramScope> find_program(Api& api, const Request& request) {
+    const ProgramId program{request.parameters[0]};
+    ReadModelsPtr models = request.past ? request.past : api.broker.read(program);
+    auto view = models->program(program);
     if (!view) return missing("program");
-    return ProgramScope{std::move(*view), models};
+    return ProgramScope{std::move(*view), std::move(models)};
 }
 
 Result<PartnerPtr> find_partner(const ProgramScope& scope, std::string_view id) {
-    auto partner = scope.models.partner(scope.id(), PartnerId{std::string(id)});
+    auto partner = scope.models->partner(scope.id(), PartnerId{std::string(id)});
     if (!partner) return missing("partner");
     return partner;
 }
@@ -102,7 +102,7 @@ Result<PartnerPtr> find_partner(const ProgramScope& scope, std::string_view id) 
 Result<MessageView> find_message(const ProgramScope& scope, std::string_view id) {
     const auto number = parse_message_id(scope.id(), id);
     if (!number) return missing("message");
-    auto message = scope.models.message(scope.id(), *number);
+    auto message = scope.models->message(scope.id(), *number);
     if (!message) return missing("message");
     return std::move(*message);
 }
@@ -119,10 +119,10 @@ Result<ConversationScope> find_conversation(const ReadModels& models, const Prog
 Result<PortalScope> find_portal(Api& api, const Request& request) {
     const Claims& claims = *request.claims;
     if (!claims.program || !claims.partner) return missing("partner");
-    const ReadModels& models = api.broker.read(*claims.program);
-    auto partner = models.partner(*claims.program, *claims.partner);
+    ReadModelsPtr models = api.broker.read(*claims.program);
+    auto partner = models->partner(*claims.program, *claims.partner);
     if (!partner || partner->status == PartnerStatus::deleted) return missing("partner");
-    return PortalScope{*claims.program, models, std::move(partner)};
+    return PortalScope{*claims.program, std::move(models), std::move(partner)};
 }
 
 PageRequest Parameters::page() {
@@ -219,10 +219,6 @@ std::optional<Positions> parse_positions(std::string_view text, std::uint32_t pa
     });
     if (!good) return std::nullopt;
     return positions;
-}
-
-std::string format_position(PartitionId partition, Sequence sequence) {
-    return std::to_string(partition.value) + ":" + std::to_string(sequence.value);
 }
 
 bool prefers_async(const Request& request) {

@@ -16,6 +16,7 @@
 #include "connectors/http/api.h"
 #include "connectors/http/message.h"
 #include "connectors/http/router.h"
+#include "connectors/positions.h"
 #include "events/json_input.h"
 #include "projections/broker.h"
 
@@ -50,10 +51,11 @@ struct Api {
 
 struct ProgramScope {
     ProgramView program;
-    const ReadModels& models;
+    ReadModelsPtr models;
     const ProgramId& id() const { return program.id; }
 };
-Result<ProgramScope> find_program(Api& api, std::string_view id);
+/// The program that the path begins with, live or as of the past that the request asks about.
+Result<ProgramScope> find_program(Api& api, const Request& request);
 Result<PartnerPtr> find_partner(const ProgramScope& scope, std::string_view id);
 /// Of any partner's: that the message exists is checked.
 Result<MessageView> find_message(const ProgramScope& scope, std::string_view id);
@@ -69,7 +71,7 @@ Result<ConversationScope> find_conversation(const ReadModels& models, const Prog
 /// The partner that the token speaks for; gone once it is deleted.
 struct PortalScope {
     ProgramId program;
-    const ReadModels& models;
+    ReadModelsPtr models;
     PartnerPtr partner;
 };
 Result<PortalScope> find_portal(Api& api, const Request& request);
@@ -119,8 +121,6 @@ void check_filter_messages(const ProgramScope& scope, const Audience& audience,
 /// "0:12,3:4". Nothing if malformed or a partition is not below `partitions`.
 using Positions = std::vector<std::pair<PartitionId, Sequence>>;
 std::optional<Positions> parse_positions(std::string_view text, std::uint32_t partitions);
-std::string format_position(PartitionId partition, Sequence sequence);
-
 /// Whether a Prefer header (RFC 7240) asks for respond-async.
 bool prefers_async(const Request& request);
 
@@ -174,7 +174,8 @@ Handler reading(Api& api, Read read);
 /// The same for what is not answered from the read models alone.
 Handler reading_later(Api& api, Write read);
 Handler writing(Api& api, Write write);
-/// A route to read something; its handler checks the parameters.
+/// A route to read something; its handler checks the parameters. What auditors may read they may
+/// read `as_of` the past, too.
 Route get_route(Api& api, std::string pattern, std::string name, std::vector<std::string> query,
                 std::vector<Role> roles, Read read);
 
@@ -193,6 +194,7 @@ void add_bulk_routes(Router& router, Api& api);
 void add_message_routes(Router& router, Api& api);
 void add_conversation_routes(Router& router, Api& api);
 void add_portal_routes(Router& router, Api& api);
+void add_receipt_routes(Router& router, Api& api);
 void add_command_routes(Router& router, Api& api);
 void add_schema_routes(Router& router);
 /// REQUIRES: ApiOptions::audit is set.

@@ -16,25 +16,25 @@ struct OwnerScope {
 };
 
 Result<OwnerScope> find_owner_scope(Api& api, const Request& request) {
-    auto program = find_program(api, request.parameters[0]);
+    auto program = find_program(api, request);
     if (!program) return program.error();
     auto partner = find_partner(*program, request.parameters[1]);
     if (!partner) return partner.error();
-    auto conversation = find_conversation(program->models, program->id(), std::move(*partner),
+    auto conversation = find_conversation(*program->models, program->id(), std::move(*partner),
                                           request.parameters[2]);
     if (!conversation) return conversation.error();
     return OwnerScope{std::move(*program), std::move(*conversation)};
 }
 
 Result<Response> list_partner_messages(Api& api, const Request& request) {
-    const auto scope = find_program(api, request.parameters[0]);
+    const auto scope = find_program(api, request);
     if (!scope) return scope.error();
     const auto partner = find_partner(*scope, request.parameters[1]);
     if (!partner) return partner.error();
     Parameters parameters(request);
     const PageRequest page = parameters.page();
     if (auto good = parameters.check(); !good) return good.error();
-    const auto inbox = scope->models.inbox(scope->id(), (*partner)->ordinal, false, true, page);
+    const auto inbox = scope->models->inbox(scope->id(), (*partner)->ordinal, false, true, page);
     if (!inbox) return inbox.error();
     return json_response(200, render_profile_messages(*inbox));
 }
@@ -44,7 +44,7 @@ Result<Response> get_conversation(Api& api, const Request& request) {
     if (!scope) return scope.error();
     if (auto parameters = check_parameters(request); !parameters) return parameters.error();
     const ProgramId& program = scope->program.id();
-    const auto conversation = scope->program.models.conversation(
+    const auto conversation = scope->program.models->conversation(
         program, scope->conversation.message, scope->conversation.partner->ordinal);
     if (!conversation) return error(ErrorCode::not_found, "no such message");
     return json_response(200, render_conversation(program, *conversation, Viewer::owner));

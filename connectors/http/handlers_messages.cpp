@@ -20,7 +20,7 @@ constexpr std::size_t kCsvPiece = 1'000;
 constexpr std::string_view kCsv = "text/csv";
 
 Result<Response> preview_audience(Api& api, const Request& request) {
-    const auto scope = find_program(api, request.parameters[0]);
+    const auto scope = find_program(api, request);
     if (!scope) return scope.error();
     if (auto parameters = check_parameters(request); !parameters) return parameters.error();
     const auto body = read_body(request, [&scope](const JsonValue& json, FieldErrors& errors) {
@@ -30,7 +30,7 @@ Result<Response> preview_audience(Api& api, const Request& request) {
     });
     if (!body) return body.error();
     const auto preview =
-        scope->models.preview(scope->id(), body->audience, {body->limit, body->cursor});
+        scope->models->preview(scope->id(), body->audience, {body->limit, body->cursor});
     if (!preview) return preview.error();
     return json_response(200, render_preview(*preview));
 }
@@ -48,7 +48,7 @@ Canonical send_content(const ProgramId& program, const SendMessage& send) {
 }
 
 Task<Result<Response>> send_message(Api& api, Request& request) {
-    const auto scope = find_program(api, request.parameters[0]);
+    const auto scope = find_program(api, request);
     if (!scope) co_return scope.error();
     if (auto parameters = check_parameters(request); !parameters) co_return parameters.error();
     auto body = read_body(request, [&scope](const JsonValue& json, FieldErrors& errors) {
@@ -66,15 +66,15 @@ Task<Result<Response>> send_message(Api& api, Request& request) {
 /// A long list of messages, a piece at a time. Owned by the response.
 class MessageList {
 public:
-    MessageList(const ReadModels& models, ProgramId program, PageRequest page)
-        : models_(models), program_(std::move(program)), page_(std::move(page)) {}
+    MessageList(ReadModelsPtr models, ProgramId program, PageRequest page)
+        : models_(std::move(models)), program_(std::move(program)), page_(std::move(page)) {}
 
     /// Of the list's JSON; nothing at its end. `{"data":[a,b` … `,c,d],"next_cursor":null}`.
     Result<std::optional<std::string>> next() {
         if (held_) return std::exchange(held_, std::nullopt);
         if (done_) return std::optional<std::string>();
         const std::size_t wanted = std::min(page_.limit, kMessagesPiece);
-        auto page = models_.messages(program_, {wanted, page_.cursor});
+        auto page = models_->messages(program_, {wanted, page_.cursor});
         if (!page) return page.error();
         page_.limit -= std::min(page_.limit, page->rows.size());
         done_ = page_.limit == 0 || page->next_cursor.empty();
@@ -93,7 +93,7 @@ public:
 private:
     static constexpr std::string_view kHead = "{\"data\":[";
     static constexpr std::string_view kTail = "],\"next_cursor\":null}";
-    const ReadModels& models_;
+    const ReadModelsPtr models_;
     const ProgramId program_;
     PageRequest page_;  ///< what is still to come
     bool first_ = true, done_ = false;
@@ -105,7 +105,7 @@ Task<Result<std::optional<std::string>>> next_messages(std::shared_ptr<MessageLi
 }
 
 Result<Response> list_messages(Api& api, const Request& request) {
-    const auto scope = find_program(api, request.parameters[0]);
+    const auto scope = find_program(api, request);
     if (!scope) return scope.error();
     Parameters parameters(request);
     const PageRequest page = parameters.page();
@@ -121,7 +121,7 @@ Result<Response> list_messages(Api& api, const Request& request) {
 }
 
 Result<Response> get_message(Api& api, const Request& request) {
-    const auto scope = find_program(api, request.parameters[0]);
+    const auto scope = find_program(api, request);
     if (!scope) return scope.error();
     const auto message = find_message(*scope, request.parameters[1]);
     if (!message) return message.error();
@@ -132,9 +132,9 @@ Result<Response> get_message(Api& api, const Request& request) {
 /// The whole list of recipients as CSV, a piece at a time. Owned by the response.
 class RecipientCsv {
 public:
-    RecipientCsv(const ReadModels& models, ProgramId program, EventNumber message,
-                 RecipientState state, std::string query)
-        : models_(models),
+    RecipientCsv(ReadModelsPtr models, ProgramId program, EventNumber message, RecipientState state,
+                 std::string query)
+        : models_(std::move(models)),
           program_(std::move(program)),
           message_(message),
           state_(state),
@@ -145,7 +145,7 @@ public:
         std::string piece;
         if (cursor_.empty()) piece = recipients_csv_header();
         const auto page =
-            models_.recipients(program_, message_, state_, query_, {kCsvPiece, cursor_});
+            models_->recipients(program_, message_, state_, query_, {kCsvPiece, cursor_});
         if (!page) return page.error();
         for (const RecipientRow& row : page->rows) append_recipient_csv(piece, row);
         cursor_ = page->next_cursor;
@@ -154,7 +154,7 @@ public:
     }
 
 private:
-    const ReadModels& models_;
+    const ReadModelsPtr models_;
     const ProgramId program_;
     const EventNumber message_;
     const RecipientState state_;
@@ -168,7 +168,7 @@ Task<Result<std::optional<std::string>>> next_recipients(std::shared_ptr<Recipie
 }
 
 Result<Response> list_recipients(Api& api, const Request& request) {
-    const auto scope = find_program(api, request.parameters[0]);
+    const auto scope = find_program(api, request);
     if (!scope) return scope.error();
     const auto message = find_message(*scope, request.parameters[1]);
     if (!message) return message.error();
@@ -188,13 +188,13 @@ Result<Response> list_recipients(Api& api, const Request& request) {
         response.chunks = [csv] { return next_recipients(csv); };
         return response;
     }
-    const auto recipients = scope->models.recipients(scope->id(), number, state, query, page);
+    const auto recipients = scope->models->recipients(scope->id(), number, state, query, page);
     if (!recipients) return recipients.error();
     return json_response(200, render_recipients(*recipients));
 }
 
 Result<Response> list_opens(Api& api, const Request& request) {
-    const auto scope = find_program(api, request.parameters[0]);
+    const auto scope = find_program(api, request);
     if (!scope) return scope.error();
     const auto message = find_message(*scope, request.parameters[1]);
     if (!message) return message.error();
@@ -205,7 +205,7 @@ Result<Response> list_opens(Api& api, const Request& request) {
         kIntervals[parameters.choice("interval", {"minute", "hour", "day"}, 1)];
     if (auto good = parameters.check(); !good) return good.error();
     return json_response(
-        200, render_opens(scope->models.opens(scope->id(), message->card->number, interval)));
+        200, render_opens(scope->models->opens(scope->id(), message->card->number, interval)));
 }
 
 }  // namespace

@@ -14,7 +14,7 @@ Result<Response> portal_summary(Api& api, const Request& request) {
     const auto scope = find_portal(api, request);
     if (!scope) return scope.error();
     if (auto parameters = check_parameters(request); !parameters) return parameters.error();
-    return json_response(200, render_inbox_summary(scope->models.inbox_summary(
+    return json_response(200, render_inbox_summary(scope->models->inbox_summary(
                                   scope->program, scope->partner->ordinal)));
 }
 
@@ -26,7 +26,7 @@ Result<Response> portal_messages(Api& api, const Request& request) {
     const bool unread_only = parameters.flag("unread");
     if (auto good = parameters.check(); !good) return good.error();
     const auto inbox =
-        scope->models.inbox(scope->program, scope->partner->ordinal, unread_only, false, page);
+        scope->models->inbox(scope->program, scope->partner->ordinal, unread_only, false, page);
     if (!inbox) return inbox.error();
     return json_response(200, render_inbox(*inbox));
 }
@@ -35,11 +35,11 @@ Result<Response> portal_message(Api& api, const Request& request) {
     const auto scope = find_portal(api, request);
     if (!scope) return scope.error();
     const auto where =
-        find_conversation(scope->models, scope->program, scope->partner, request.parameters[0]);
+        find_conversation(*scope->models, scope->program, scope->partner, request.parameters[0]);
     if (!where) return where.error();
     if (auto parameters = check_parameters(request); !parameters) return parameters.error();
     const auto conversation =
-        scope->models.conversation(scope->program, where->message, where->partner->ordinal);
+        scope->models->conversation(scope->program, where->message, where->partner->ordinal);
     if (!conversation) return error(ErrorCode::not_found, "no such message");
     return json_response(200, render_conversation(scope->program, *conversation, Viewer::partner));
 }
@@ -53,7 +53,7 @@ Result<EventNumber> read_up_to(const PortalScope& scope, const ConversationScope
         if (!up_to) return EventNumber{};
         const auto number = parse_post_id(scope.program, *up_to);
         if (number &&
-            scope.models.post(scope.program, where.message, where.partner->ordinal, *number)) {
+            scope.models->post(scope.program, where.message, where.partner->ordinal, *number)) {
             return *number;
         }
         errors.add("/up_to", field_code::kNotFound, "is no post of this conversation");
@@ -65,7 +65,7 @@ Task<Result<Response>> open_message(Api& api, Request& request) {
     const auto scope = find_portal(api, request);
     if (!scope) co_return scope.error();
     const auto where =
-        find_conversation(scope->models, scope->program, scope->partner, request.parameters[0]);
+        find_conversation(*scope->models, scope->program, scope->partner, request.parameters[0]);
     if (!where) co_return where.error();
     if (auto parameters = check_parameters(request); !parameters) co_return parameters.error();
     const auto up_to = read_up_to(*scope, *where, request);
@@ -83,7 +83,7 @@ Task<Result<Response>> open_message(Api& api, Request& request) {
     const bool first = written->applied.outcome.first_opens > 0;
     const std::optional<Timestamp> at =
         first ? written->applied.outcome.time
-              : scope->models.opened_at(scope->program, where->message, ordinal);
+              : api.broker.read(scope->program)->opened_at(scope->program, where->message, ordinal);
     std::string body;
     body.reserve(64);
     JsonWriter json(body);
@@ -97,7 +97,7 @@ Task<Result<Response>> post_partner_reply(Api& api, Request& request) {
     const auto scope = find_portal(api, request);
     if (!scope) co_return scope.error();
     const auto where =
-        find_conversation(scope->models, scope->program, scope->partner, request.parameters[0]);
+        find_conversation(*scope->models, scope->program, scope->partner, request.parameters[0]);
     if (!where) co_return where.error();
     if (auto parameters = check_parameters(request); !parameters) co_return parameters.error();
     auto body = read_body(request, reply_from_json);

@@ -37,7 +37,7 @@ Task<Result<Response>> put_program(Api& api, Request& request) {
 }
 
 Result<Response> get_program(Api& api, const Request& request) {
-    const auto scope = find_program(api, request.parameters[0]);
+    const auto scope = find_program(api, request);
     if (!scope) return scope.error();
     if (auto parameters = check_parameters(request); !parameters) return parameters.error();
     return json_response(200, render_program(scope->program));
@@ -50,7 +50,7 @@ Task<Result<Response>> write_partner(Api& api, Command command) {
     auto written = co_await write(api, std::move(command));
     if (!written) co_return written.error();
     if (written->refusal) co_return std::move(*written->refusal);
-    const PartnerPtr partner = api.broker.read(program).partner(program, id);
+    const PartnerPtr partner = api.broker.read(program)->partner(program, id);
     if (!partner) co_return error(ErrorCode::io, "a partner that was written is not there");
     Response response = json_response(200, render_partner(*partner));
     add_position(response, written->applied);
@@ -58,12 +58,12 @@ Task<Result<Response>> write_partner(Api& api, Command command) {
 }
 
 Task<Result<Response>> put_partner(Api& api, Request& request) {
-    const auto scope = find_program(api, request.parameters[0]);
+    const auto scope = find_program(api, request);
     if (!scope) co_return scope.error();
     const PartnerId id{request.parameters[1]};
     if (auto valid = check_id(id.value, "partner"); !valid) co_return valid.error();
     if (auto parameters = check_parameters(request); !parameters) co_return parameters.error();
-    const bool known = scope->models.partner(scope->id(), id) != nullptr;
+    const bool known = scope->models->partner(scope->id(), id) != nullptr;
     auto patch = read_body(request, [known](const JsonValue& json, FieldErrors& errors) {
         PartnerPatch read = partner_patch_from_json(json, PatchMode::put, errors);
         if (!known && json.is_object() && json.find("email") == nullptr) {
@@ -80,7 +80,7 @@ Task<Result<Response>> put_partner(Api& api, Request& request) {
 }
 
 Task<Result<Response>> patch_partner(Api& api, Request& request) {
-    const auto scope = find_program(api, request.parameters[0]);
+    const auto scope = find_program(api, request);
     if (!scope) co_return scope.error();
     const auto partner = find_partner(*scope, request.parameters[1]);
     if (!partner) co_return partner.error();
@@ -97,7 +97,7 @@ Task<Result<Response>> patch_partner(Api& api, Request& request) {
 }
 
 Task<Result<Response>> delete_partner(Api& api, Request& request) {
-    const auto scope = find_program(api, request.parameters[0]);
+    const auto scope = find_program(api, request);
     if (!scope) co_return scope.error();
     const auto partner = find_partner(*scope, request.parameters[1]);
     if (!partner) co_return partner.error();
@@ -113,7 +113,7 @@ Task<Result<Response>> delete_partner(Api& api, Request& request) {
 }
 
 Result<Response> get_partner(Api& api, const Request& request) {
-    const auto scope = find_program(api, request.parameters[0]);
+    const auto scope = find_program(api, request);
     if (!scope) return scope.error();
     const auto partner = find_partner(*scope, request.parameters[1]);
     if (!partner) return partner.error();
@@ -122,7 +122,7 @@ Result<Response> get_partner(Api& api, const Request& request) {
 }
 
 Result<Response> list_partners(Api& api, const Request& request) {
-    const auto scope = find_program(api, request.parameters[0]);
+    const auto scope = find_program(api, request);
     if (!scope) return scope.error();
     Parameters parameters(request);
     const PageRequest page = parameters.page();
@@ -135,31 +135,31 @@ Result<Response> list_partners(Api& api, const Request& request) {
     static constexpr PartnerStatus kStatuses[] = {PartnerStatus::active, PartnerStatus::pending,
                                                   PartnerStatus::archived, PartnerStatus::deleted};
     if (status < std::size(kStatuses)) query.status = kStatuses[status];
-    const auto partners = scope->models.partners(scope->id(), query, page);
+    const auto partners = scope->models->partners(scope->id(), query, page);
     if (!partners) return partners.error();
     return json_response(200, render_partners(*partners));
 }
 
 Result<Response> list_tags(Api& api, const Request& request) {
-    const auto scope = find_program(api, request.parameters[0]);
+    const auto scope = find_program(api, request);
     if (!scope) return scope.error();
     Parameters parameters(request);
     const PageRequest page = parameters.page();
     if (auto good = parameters.check(); !good) return good.error();
-    const auto tags = scope->models.tags(scope->id(), page);
+    const auto tags = scope->models->tags(scope->id(), page);
     if (!tags) return tags.error();
     return json_response(200, render_tags(*tags));
 }
 
 Result<Response> get_summary(Api& api, const Request& request) {
-    const auto scope = find_program(api, request.parameters[0]);
+    const auto scope = find_program(api, request);
     if (!scope) return scope.error();
     if (auto parameters = check_parameters(request); !parameters) return parameters.error();
-    return json_response(200, render_summary(scope->models.summary(scope->id())));
+    return json_response(200, render_summary(scope->models->summary(scope->id())));
 }
 
 Task<Result<Response>> put_secret(Api& api, Request& request) {
-    const auto scope = find_program(api, request.parameters[0]);
+    const auto scope = find_program(api, request);
     if (!scope) co_return scope.error();
     if (auto parameters = check_parameters(request); !parameters) co_return parameters.error();
     const auto secret = read_body(request, [](const JsonValue& json, FieldErrors& errors) {

@@ -38,18 +38,22 @@ std::optional<Positions> min_positions(const Api& api, const Request& request) {
     return parse_positions(*request.header("tidings-min-position"), api.broker.partitions());
 }
 
+void add_parameter_error(Request& request, std::string_view name, const char* code,
+                         const std::string& rule) {
+    Error bad = invalid_field(parameter_pointer(name), code, std::string(name) + " " + rule);
+    if (request.parameter_error) {
+        request.parameter_error->fields.push_back(std::move(bad.fields.front()));
+    } else {
+        request.parameter_error = std::move(bad);
+    }
+}
+
 /// Waits for Tidings-Min-Position. A malformed one becomes a parameter error, told in its turn.
 Task<Result<void>> reach_position(Api& api, Request& request) {
     const auto positions = min_positions(api, request);
     if (!positions) {
-        const std::string name = "Tidings-Min-Position";
-        Error bad = invalid_field(parameter_pointer(name), field_code::kInvalidFormat,
-                                  name + " must be <partition>:<sequence>[,...]");
-        if (request.parameter_error) {
-            request.parameter_error->fields.push_back(std::move(bad.fields.front()));
-        } else {
-            request.parameter_error = std::move(bad);
-        }
+        add_parameter_error(request, "Tidings-Min-Position", field_code::kInvalidFormat,
+                            "must be <partition>:<sequence>[,...]");
         co_return Result<void>{};
     }
     // What this process lacks it cannot wait for; the answer speaks of one partition alone anyway.
@@ -62,7 +66,7 @@ Task<Result<void>> reach_position(Api& api, Request& request) {
         Clock::now() + std::chrono::milliseconds(api.options.min_position_wait_ms);
     for (const auto& [partition, sequence] : *positions) {
         if (!all_held && partition != broker.partition_of(program)) continue;
-        if (api.broker.read(partition).tip().sequence >= sequence) continue;
+        if (api.broker.read(partition)->tip().sequence >= sequence) continue;
         const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - Clock::now());
         const int wait_ms = std::max(0, static_cast<int>(left.count()));
         const auto reached = co_await wait_for(api.broker, partition, sequence, wait_ms);
@@ -89,6 +93,48 @@ Task<Response> run_read(Api& api, Read read, Request& request) {
         if (!reached) co_return problem(reached.error());
     }
     co_return to_response(read(api, request));
+}
+
+/// Finds the past that `as_of` names. What is wrong with it becomes a parameter error, told in its
+/// turn.
+Task<Result<void>> find_past(Api& api, Request& request) {
+    if (request.claims->role != Role::auditor) {
+        co_return error(ErrorCode::forbidden, "as_of is for the role auditor");
+    }
+    const ProgramId program{request.parameters[0]};
+    const PartitionId partition = api.broker.partition_of(program);
+    const Sequence tip = api.broker.read(partition)->tip().sequence;
+    auto as_of = parse_as_of(*request.query_value("as_of"), partition, tip);
+    if (!as_of) {
+        add_parameter_error(request, "as_of", field_code::kInvalidFormat, as_of.error().detail);
+        co_return Result<void>{};
+    }
+    auto start = [&broker = api.broker, program, as_of = *as_of](const auto& done) {
+        broker.read_past(program, as_of, done);
+    };
+    auto past = co_await await_callback<Result<ReadModelsPtr>>(std::move(start));
+    if (!past) co_return past.error();
+    request.past = std::move(*past);
+    co_return Result<void>{};
+}
+
+Task<Response> run_read_as_of(Api& api, Read read, Request& request) {
+    const bool wanted = request.query_value("as_of") && !request.parameter_error;
+    if (!wanted) co_return co_await run_read(api, read, request);
+    if (request.header("tidings-min-position")) {
+        const auto reached = co_await reach_position(api, request);
+        if (!reached) co_return problem(reached.error());
+    }
+    const auto found = co_await find_past(api, request);
+    if (!found) co_return problem(found.error());
+    Response response = to_response(read(api, request));
+    if (request.past) {
+        const ProgramId program{request.parameters[0]};
+        response.headers.emplace_back(
+            "Tidings-Position",
+            format_position(api.broker.partition_of(program), request.past->tip().sequence));
+    }
+    co_return response;
 }
 
 Task<Response> run_write(Api& api, Write write, Request& request) {
@@ -208,7 +254,7 @@ Task<Response> write_tracked(Api& api, const Request& request, Command command) 
     tracked.status = applied->outcome.status;
     tracked.answer = applied->outcome.answer;
     tracked.refusal = applied->outcome.refusal;
-    Response answer = tracked_answer(api.broker.read(program), program, tracked);
+    Response answer = tracked_answer(*api.broker.read(program), program, tracked);
     if (prefers_async(request)) {
         answer = json_response(202, render_command(id, &answer));
         answer.headers.emplace_back("Location", command_location(id));
@@ -222,19 +268,26 @@ Handler reading_later(Api& api, Write read) {
     return [&api, read](Request& request) { return run_read_later(api, read, request); };
 }
 
+/// As reading(), at the place in the past that the query may name.
+static Handler reading_as_of(Api& api, Read read) {
+    return [&api, read](Request& request) { return run_read_as_of(api, read, request); };
+}
+
 Handler reading(Api& api, Read read) {
     return [&api, read](Request& request) { return run_read(api, read, request); };
 }
 
 Route get_route(Api& api, std::string pattern, std::string name, std::vector<std::string> query,
                 std::vector<Role> roles, Read read) {
+    const bool of_the_past = std::find(roles.begin(), roles.end(), Role::auditor) != roles.end();
+    if (of_the_past) query.emplace_back("as_of");
     return {.method = "GET",
             .pattern = std::move(pattern),
             .name = std::move(name),
             .query = std::move(query),
             .roles = std::move(roles),
             .checks_parameters = true,
-            .handler = reading(api, read)};
+            .handler = of_the_past ? reading_as_of(api, read) : reading(api, read)};
 }
 
 Handler writing(Api& api, Write write) {

@@ -4,6 +4,7 @@
 
 #include <boost/asio/awaitable.hpp>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -12,6 +13,10 @@
 
 #include "connectors/claims.h"
 #include "core/result.h"
+
+namespace tidings {
+class ReadModels;
+}
 
 namespace tidings::http {
 
@@ -51,6 +56,8 @@ struct Request {
     /// Bad query parameters or a bad Idempotency-Key, for routes with `checks_parameters`: the
     /// handler returns it when it has come to "fields 422" in API.md's order of checks.
     std::optional<Error> parameter_error;
+    /// What `as_of` asks for, found before the handler runs; null: the live read models.
+    std::shared_ptr<const ReadModels> past;
 
     /// First header of that (lower-case) name, or nothing.
     std::optional<std::string_view> header(std::string_view name) const;

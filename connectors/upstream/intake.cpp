@@ -55,7 +55,7 @@ Error missing(ErrorCode code, const char* detail) { return {code, detail, {}}; }
 
 bool UpstreamIntake::authentic(const ProgramId& program, std::string_view raw_body,
                                const Headers& headers) const {
-    const auto sealed = broker_.read(program).webhook_secret(program);
+    const auto sealed = broker_.read(program)->webhook_secret(program);
     if (!sealed) return false;
     const auto secret = broker_.open(*sealed, program.value);
     return secret.has_value() && verify_signature(raw_body, *secret, headers);
@@ -122,12 +122,12 @@ Command UpstreamIntake::command_of(const CloudEvent& event, const Actor& actor,
 
 Result<CommandBody> UpstreamIntake::resolve(const CloudEvent& event,
                                             const UnresolvedOpen& open) const {
-    const ReadModels& models = broker_.read(event.program);
+    const ReadModelsPtr models = broker_.read(event.program);
     const auto message = parse_message_id(event.program, open.message);
-    if (!message || !models.message(event.program, *message)) {
+    if (!message || !models->message(event.program, *message)) {
         return missing(ErrorCode::not_found, "the program has no such message");
     }
-    const PartnerPtr partner = models.partner(event.program, open.partner);
+    const PartnerPtr partner = models->partner(event.program, open.partner);
     if (partner == nullptr)
         return missing(ErrorCode::unknown_partner, "the program has no such partner");
     RecordOpens::Group group;

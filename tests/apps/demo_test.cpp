@@ -77,7 +77,7 @@ public:
         return answer->body;
     }
     Node& node() { return *node_; }
-    const ReadModels& read() const { return node_->read(kProgram); }
+    ReadModelsPtr read() const { return node_->read(kProgram); }
     std::string metrics() const { return metrics_.render(); }
 
 private:
@@ -160,14 +160,14 @@ TEST_CASE("the demo is loaded once, and leaves the clock as it was") {
     REQUIRE(text.has_value());
     CHECK(text->find("curl -s ") != std::string::npos);
     CHECK(text->find("http://here:1/v1/portal/summary") != std::string::npos);
-    const ReadModels& models = served.read();
-    const ProgramSummary summary = models.summary(kProgram);
+    const ReadModelsPtr models = served.read();
+    const ProgramSummary summary = models->summary(kProgram);
     CHECK(summary.messages == demo::messages().size());
     CHECK(summary.partners > 200);
     CHECK(summary.unread_replies > 0);
     CHECK(served.node().now().value == standing_clock().wall_ms);
 
-    const auto messages = models.messages(kProgram, {});
+    const auto messages = models->messages(kProgram, {});
     REQUIRE(messages.has_value());
     for (const MessageView& message : messages->rows) {
         INFO(message.card->subject);
@@ -178,20 +178,20 @@ TEST_CASE("the demo is loaded once, and leaves the clock as it was") {
                message.card->subject.find("first sale") != std::string::npos));
     }
     const MessageView& oldest = messages->rows.back();
-    CHECK(models.opens(kProgram, oldest.card->number, OpensInterval::day).size() >= 3);
+    CHECK(models->opens(kProgram, oldest.card->number, OpensInterval::day).size() >= 3);
     CHECK(served.node().now().value - oldest.card->sent_at.value > 12LL * 24 * 3'600'000);
 
-    const PartnerPtr first = models.partner(kProgram, PartnerId{std::string(demo::kGuides[0])});
-    const PartnerPtr second = models.partner(kProgram, PartnerId{std::string(demo::kGuides[1])});
+    const PartnerPtr first = models->partner(kProgram, PartnerId{std::string(demo::kGuides[0])});
+    const PartnerPtr second = models->partner(kProgram, PartnerId{std::string(demo::kGuides[1])});
     REQUIRE(first);
     REQUIRE(second);
-    CHECK(models.inbox_summary(kProgram, first->ordinal).unread == 2);
-    CHECK(models.inbox_summary(kProgram, second->ordinal).unread == 0);
-    CHECK(models.inbox_summary(kProgram, second->ordinal).total >= 4);
+    CHECK(models->inbox_summary(kProgram, first->ordinal).unread == 2);
+    CHECK(models->inbox_summary(kProgram, second->ordinal).unread == 0);
+    CHECK(models->inbox_summary(kProgram, second->ordinal).total >= 4);
 
-    const Tip before = models.tip();
+    const Tip before = models->tip();
     CHECK(served.load().has_value());
-    CHECK(models.tip() == before);
+    CHECK(models->tip() == before);
     CHECK(served.metrics().find("tidings_applied_sequence{partition=\"" +
                                 std::to_string(served.node().partition_of(kProgram).value) +
                                 "\"} " + std::to_string(before.sequence.value)) !=
@@ -221,9 +221,9 @@ TEST_CASE("a load that breaks off anywhere is completed by the next one") {
 TEST_CASE("a program that the demo did not make is left alone") {
     Served served;
     apply(served.node(), kProgram, program_body());
-    const Tip before = served.read().tip();
+    const Tip before = served.read()->tip();
     REQUIRE(served.load().has_value());
-    CHECK(served.read().tip() == before);
+    CHECK(served.read()->tip() == before);
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ EventNumber make_program(Node& node) {
 }
 
 std::uint64_t opens_of(const Node& node, EventNumber message) {
-    return node.read(kAcme).stats(kAcme, message).opens;
+    return node.read(kAcme)->stats(kAcme, message).opens;
 }
 
 TEST_CASE("what was submitted is applied and visible when its outcome comes") {
@@ -32,7 +32,7 @@ TEST_CASE("what was submitted is applied and visible when its outcome comes") {
     const auto node = start_node(node_options(directory.path() / "new" / "data"));
     CHECK(node->ready().has_value());
     const EventNumber message = make_program(*node);
-    CHECK(node->read(kAcme).summary(kAcme).partners == 3);
+    CHECK(node->read(kAcme)->summary(kAcme).partners == 3);
     const Applied opened = apply(*node, kAcme, open_body(message, 1));
     CHECK(opened.outcome.first_opens == 1);
     CHECK(opened.outcome.events.empty());
@@ -74,7 +74,7 @@ TEST_CASE("what was acknowledged is in a copy made while the node runs, as after
                           std::filesystem::copy_options::recursive);
     const auto second = start_node(node_options(copy));
     CHECK(opens_of(*second, message) == 1);
-    CHECK(second->read(kAcme).summary(kAcme).messages == 1);
+    CHECK(second->read(kAcme)->summary(kAcme).messages == 1);
     CHECK(apply(*second, kAcme, open_body(message, 2)).outcome.first_opens == 0);
 }
 
@@ -98,7 +98,7 @@ TEST_CASE("commands with the same id take effect once, and each gets an outcome"
     }
     CHECK(applied == 1);
     CHECK_FALSE(node->pending(kAcme, send.id));
-    CHECK(node->read(kAcme).summary(kAcme).messages == 2);
+    CHECK(node->read(kAcme)->summary(kAcme).messages == 2);
 
     Command other = command(kAcme, send_body("Other"));
     other.id = send.id;
@@ -189,7 +189,8 @@ TEST_CASE("a clock that jumped stops writes until it is right again") {
     options.clock = [wall_ms] { return ClockReading{*wall_ms, 0}; };
     const auto node = start_node(options);
     const EventNumber message = make_program(*node);
-    CHECK(node->read(kAcme).message(kAcme, message)->card->sent_at == Timestamp{1'700'000'000'000});
+    CHECK(node->read(kAcme)->message(kAcme, message)->card->sent_at ==
+          Timestamp{1'700'000'000'000});
     *wall_ms += 10 * limits::kClockJumpMs;
     const Result<Applied> refused = submit(*node, command(kAcme, open_body(message, 0)));
     REQUIRE_FALSE(refused.has_value());

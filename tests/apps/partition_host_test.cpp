@@ -64,7 +64,7 @@ public:
     FaultyDisk& disk() { return *disk_; }
     PartitionHost& host() { return *host_; }
     const CommandId& last() const { return last_; }
-    std::uint64_t partners() const { return host_->models().summary(kAcme).partners; }
+    std::uint64_t partners() const { return host_->models()->summary(kAcme).partners; }
 
 private:
     TemporaryDirectory directory_;
@@ -137,7 +137,7 @@ TEST_CASE("a queue that is full refuses, and nothing of the refused command happ
     world.disk().set_full(false);
     CHECK(first->get().has_value());
     for (const auto& awaited : accepted) CHECK(awaited->get().has_value());
-    CHECK(world.host().models().summary(kAcme).messages == accepted.size());
+    CHECK(world.host().models()->summary(kAcme).messages == accepted.size());
 }
 
 TEST_CASE("a stop with a broken disk ends, and tells those who wait") {

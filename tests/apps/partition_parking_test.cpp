@@ -109,7 +109,7 @@ struct Process {
             std::this_thread::yield();
         }
     }
-    std::uint64_t partners() const { return host->models().summary(kAcme).partners; }
+    std::uint64_t partners() const { return host->models()->summary(kAcme).partners; }
 
     TemporaryDirectory directory;
     CapnpCodec codec;
@@ -117,7 +117,7 @@ struct Process {
     std::unique_ptr<PartitionHost> host;
 };
 
-constexpr PartitionHostOptions kFollower{.decides = false, .patient = true};
+const PartitionHostOptions kFollower{.decides = false, .patient = true};
 
 TEST_CASE("a patient partition starts when its log answers; another one gives up") {
     SharedLog log;

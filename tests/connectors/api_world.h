@@ -59,7 +59,7 @@ public:
 
     std::uint32_t partitions() const override { return 1; }
     PartitionId partition_of(const ProgramId&) const override { return {}; }
-    const ReadModels& read(PartitionId) const override { return *models_; }
+    ReadModelsPtr read(PartitionId) const override { return models_; }
     void submit(Command command, Done done) override {
         clock.value += 1'000;
         command.time = clock;
@@ -128,7 +128,7 @@ private:
     const KeyRing& keys_;
     const CapnpCodec codec_;
     std::unique_ptr<EmbeddedLog> log_;
-    std::unique_ptr<Models> models_;
+    std::shared_ptr<Models> models_;
     PartitionLoop loop_;
     std::map<CommandId, std::pair<Outcome, Sequence>> outcomes_;
     std::deque<std::pair<Command, Done>> waiting_;

@@ -39,7 +39,7 @@ public:
     }
     bool holds(PartitionId partition) const override { return held.contains(partition.value); }
     std::vector<std::string> holders(PartitionId) const override { return others; }
-    const ReadModels& read(PartitionId partition) const override {
+    ReadModelsPtr read(PartitionId partition) const override {
         if (!holds(partition)) throw std::logic_error("a partition that is not held was read");
         return inner_.read(partition);
     }

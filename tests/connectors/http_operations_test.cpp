@@ -23,7 +23,7 @@ public:
     PartitionId partition_of(const ProgramId&) const override {
         throw std::logic_error("not asked");
     }
-    const ReadModels& read(PartitionId) const override { throw std::logic_error("not asked"); }
+    ReadModelsPtr read(PartitionId) const override { throw std::logic_error("not asked"); }
     void submit(Command, Done) override { throw std::logic_error("not asked"); }
     bool pending(const ProgramId&, const CommandId&) const override {
         throw std::logic_error("not asked");

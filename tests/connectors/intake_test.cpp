@@ -123,7 +123,7 @@ public:
 
     std::uint32_t partitions() const override { return 1; }
     PartitionId partition_of(const ProgramId&) const override { return {3}; }
-    const ReadModels& read(PartitionId) const override { return models; }
+    ReadModelsPtr read(PartitionId) const override { return {ReadModelsPtr(), &models}; }
     void submit(Command command, Done done) override {
         {
             const std::lock_guard lock(mutex_);

@@ -33,6 +33,9 @@ public:
         store_->scan(from, to, descending, visit);
     }
     Result<void> flush(bool wait) override { return store_->flush(wait); }
+    Result<void> snapshot(const std::filesystem::path& directory) override {
+        return store_->snapshot(directory);
+    }
 
 private:
     struct Batch final : StoreBatch {

@@ -40,6 +40,10 @@ public:
     void scan(std::string_view from, std::string_view to, bool descending,
               const std::function<bool(std::string_view, std::string_view)>& visit) const override;
     Result<void> flush(bool wait) override;
+    /// The simulator copies disks instead ("restores from another node's snapshot").
+    Result<void> snapshot(const std::filesystem::path&) override {
+        return Error{ErrorCode::io, "a store in memory makes no snapshot", {}};
+    }
 
 private:
     void fail_if_due() const;

@@ -69,6 +69,8 @@ ENDPOINTS = [
     Endpoint("GET", f"{P}/messages/{{m}}", READERS),
     Endpoint("GET", f"{P}/messages/{{m}}/recipients", READERS, query=("state", "query", *PAGE)),
     Endpoint("GET", f"{P}/messages/{{m}}/opens", READERS, query=("interval",)),
+    Endpoint("GET", f"{P}/messages/{{m}}/receipt", READERS),
+    Endpoint("GET", f"{P}/messages/{{m}}/recipients/grace/why", READERS),
     Endpoint("GET", f"{P}/partners/grace/messages", READERS, query=PAGE),
     Endpoint("GET", f"{P}/partners/grace/messages/{{m}}", CONVERSATION_READERS),
     Endpoint("POST", f"{P}/partners/grace/messages/{{m}}/replies", {"owner"}, {"body": "B"},

@@ -17,7 +17,7 @@ def shape(path):
     path = re.sub(r"\{[^}]*\}", "{}", path)
     path = path.replace("/programs/acme", "/programs/{}")
     path = re.sub(r"/schemas/events/[^/]+", "/schemas/events/{}", path)
-    return re.sub(r"/partners/(grace|arc)", "/partners/{}", path)
+    return re.sub(r"/(partners|recipients)/(grace|arc)", r"/\1/{}", path)
 
 
 def test_every_endpoint_is_described(server):
