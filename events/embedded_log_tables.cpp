@@ -360,7 +360,7 @@ Result<void> LogTables::read_commands(CommandPosition from, std::size_t max_byte
 }
 
 Result<void> LogTables::put_commit(const Envelope& envelope, const std::string& record,
-                                   const std::vector<const std::string*>& commands) {
+                                   const std::vector<const std::string*>& commands, bool sync) {
     std::string lengths;
     lengths.reserve(4 + 4 * commands.size());
     put_le(lengths, static_cast<std::uint32_t>(commands.size()));
@@ -381,7 +381,7 @@ Result<void> LogTables::put_commit(const Envelope& envelope, const std::string& 
                             rocksdb::SliceParts(parts.data(), static_cast<int>(parts.size())));
     if (status.ok()) status = batch.Put(commits_, big_endian(envelope.sequence.value), record);
     rocksdb::WriteOptions options;
-    options.sync = true;
+    options.sync = sync;
     if (status.ok()) status = db_->Write(options, &batch);
     if (!status.ok()) return error_of(status, directory_);
     return {};

@@ -52,9 +52,10 @@ public:
     Result<void> read_commands(CommandPosition from, std::size_t max_bytes,
                                std::vector<CommandRecord>& out) const;
 
-    /// One synced batch. Errors: io, corruption: outcome unknown; the tables must be opened again.
+    /// One batch, synced unless the caller flushes later. Errors: io, corruption: outcome unknown;
+    /// the tables must be opened again.
     Result<void> put_commit(const Envelope& envelope, const std::string& record,
-                            const std::vector<const std::string*>& commands);
+                            const std::vector<const std::string*>& commands, bool sync = true);
 
     /// Mode follow. Errors: io, corruption.
     Result<void> catch_up();
