@@ -369,15 +369,15 @@ std::shared_ptr<Options> add_source_options(CLI::App& command) {
 }  // namespace
 
 Result<std::vector<VerifierKey>> own_verifier_keys(const Config& config, const Genesis& genesis) {
-    std::error_code error;
-    if (!std::filesystem::exists(std::filesystem::path(keys_home(config)) / "keys", error)) {
-        return usage(keys_home(config) + " has no keys: name the verifier key with --key");
+    const auto key = KeyRing::read_checkpoint_key(keys_home(config));
+    if (!key && key.error().code == ErrorCode::not_found) {
+        return usage(key.error().detail + ": name the verifier key with --key");
     }
-    const auto keys = KeyRing::open(keys_home(config), config.deployment_key_file);
-    if (!keys) return keys.error();
-    const CheckpointSigner signer{config.audit_origin, genesis.log, **keys};
+    if (!key) return key.error();
     std::vector<VerifierKey> out;
-    for (std::uint32_t p = 0; p < genesis.partitions; ++p) out.push_back(signer.key({p}));
+    for (std::uint32_t p = 0; p < genesis.partitions; ++p) {
+        out.push_back({checkpoint_origin(config.audit_origin, genesis.log, {p}), *key});
+    }
     return out;
 }
 

@@ -8,6 +8,7 @@
 #include "apps/snapshots.h"
 #include "core/explain.h"
 #include "core/limits.h"
+#include "core/merkle.h"
 
 namespace tidings::apps {
 
@@ -179,6 +180,7 @@ Result<std::optional<CommitRecord>> replay(CommitSource& log, const Codec& codec
     LogPosition from = at.next_record;
     while (at.sequence < end.last) {
         std::vector<CommitRecord> records;
+        std::vector<Hash256> leaves;
         if (auto read = log.read_commits(from, limits::kRunBytes, records); !read) {
             return read.error();
         }
@@ -207,7 +209,12 @@ Result<std::optional<CommitRecord>> replay(CommitSource& log, const Codec& codec
                 return std::optional<CommitRecord>(std::move(record));
             }
             at = advance(*envelope, record.position);
-            if (auto published = models.publish(at); !published) return published.error();
+            leaves.clear();
+            const auto read = codec.read_leaves(record.bytes, [&leaves](std::string_view leaf) {
+                leaves.push_back(merkle::leaf_hash(leaf));
+            });
+            if (!read) return read.error();
+            if (auto published = models.publish(at, leaves); !published) return published.error();
             ++cost.commits;
             cost.bytes += record.bytes.size();
         }

@@ -29,6 +29,7 @@ constexpr std::size_t kKeyBytes = 32;
 constexpr std::size_t kNonceBytes = 12;
 constexpr std::size_t kTagBytes = 16;
 constexpr char kSealVersion = 1;
+constexpr const char* kCheckpointKey = "checkpoint.key";
 constexpr std::size_t kMaxKeyFileBytes = 16 << 10;
 
 using KeyBytes = std::array<unsigned char, kKeyBytes>;
@@ -227,10 +228,12 @@ struct KeyRing::State {
         return {};
     }
 
-    Result<void> load_checkpoints(KeyBytes key) {
+    Result<void> load_checkpoints(const std::string& content, const fs::path& path) {
+        auto seed = as_key(content, path, ErrorCode::corruption);
+        if (!seed) return seed.error();
         checkpoints.reset(
-            EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, key.data(), key.size()));
-        OPENSSL_cleanse(key.data(), key.size());
+            EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, seed->data(), seed->size()));
+        OPENSSL_cleanse(seed->data(), seed->size());
         std::size_t size = kKeyBytes;
         checkpoint_public_key.resize(size);
         if (!checkpoints || EVP_PKEY_get_raw_public_key(checkpoints.get(),
@@ -294,11 +297,10 @@ Result<std::unique_ptr<KeyRing>> KeyRing::open(const fs::path& data,
     if (!digest_key) return digest_key.error();
     if (const auto loaded = state->load_digest(*digest_key); !loaded) return loaded.error();
 
-    const auto checkpoints = read_or_make(keys / "checkpoint.key", random_key);
+    const auto checkpoints = read_or_make(keys / kCheckpointKey, random_key);
     if (!checkpoints) return checkpoints.error();
-    const auto seed = as_key(*checkpoints, keys / "checkpoint.key", ErrorCode::corruption);
-    if (!seed) return seed.error();
-    if (const auto loaded = state->load_checkpoints(*seed); !loaded) return loaded.error();
+    if (const auto loaded = state->load_checkpoints(*checkpoints, keys / kCheckpointKey); !loaded)
+        return loaded.error();
 
     const bool own = deployment_key.empty();
     const fs::path sealing_path = own ? keys / "deployment.key" : deployment_key;
@@ -325,7 +327,7 @@ Result<void> KeyRing::check(const fs::path& data, const fs::path& deployment_key
     const bool own = deployment_key.empty();
     const fs::path keys = data / "keys";
     const fs::path signing = keys / "signing.jwk", digest = keys / "digest.key",
-                   checkpoints = keys / "checkpoint.key",
+                   checkpoints = keys / kCheckpointKey,
                    sealing = own ? keys / "deployment.key" : deployment_key;
     for (const fs::path& path : {signing, digest, checkpoints, sealing}) {
         const auto text = read_file(path);
@@ -341,6 +343,16 @@ Result<void> KeyRing::check(const fs::path& data, const fs::path& deployment_key
         if (const auto key = as_key(**text, path, code); !key) return key.error();
     }
     return {};
+}
+
+Result<std::string> KeyRing::read_checkpoint_key(const fs::path& data) {
+    const fs::path path = data / "keys" / kCheckpointKey;
+    const auto content = read_file(path);
+    if (!content) return content.error();
+    if (!*content) return Error{ErrorCode::not_found, "there is no " + path.string(), {}};
+    State state;
+    if (const auto loaded = state.load_checkpoints(**content, path); !loaded) return loaded.error();
+    return state.checkpoint_public_key;
 }
 
 Result<std::string> KeyRing::issue_token(const Claims& claims) const {

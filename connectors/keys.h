@@ -28,6 +28,9 @@ public:
     /// error. Errors: as open().
     static Result<void> check(const std::filesystem::path& data,
                               const std::filesystem::path& deployment_key = {});
+    /// The public half of <data>/keys/checkpoint.key. Makes nothing. Errors: not_found, io,
+    /// corruption.
+    static Result<std::string> read_checkpoint_key(const std::filesystem::path& data);
     ~KeyRing();
     KeyRing(const KeyRing&) = delete;
     KeyRing& operator=(const KeyRing&) = delete;

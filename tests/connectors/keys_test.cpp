@@ -42,6 +42,12 @@ TEST_CASE("a fresh directory makes its keys once, readable by their owner alone"
     CHECK(again->content_digest("x") == first->content_digest("x"));
     CHECK(again->unseal(first->seal("secret", "here"), "here").value() == "secret");
     CHECK(first->public_jwks().find("\"d\"") == std::string::npos);
+    CHECK(again->checkpoint_public_key() == first->checkpoint_public_key());
+    CHECK(again->sign_checkpoint("x") == first->sign_checkpoint("x"));
+    CHECK(KeyRing::read_checkpoint_key(data.path() / "new").value() ==
+          first->checkpoint_public_key());
+    CHECK(KeyRing::read_checkpoint_key(data.path()).error().code == ErrorCode::not_found);
+    CHECK(files_in(data.path()) == 1);
 }
 
 TEST_CASE("a check of keys makes none, and takes what open() takes") {
