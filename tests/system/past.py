@@ -18,9 +18,11 @@ class Question:
     query: dict = field(default_factory=dict)
     headers: dict = field(default_factory=dict)
 
-    def ask(self, client, as_of=None):
+    def ask(self, client, as_of=None, at_least=None):
+        """`at_least`: a position, for another process than the one that was written to."""
         query = {**self.query, **({"as_of": as_of} if as_of else {})}
-        answer = client.get(self.path, query=query or None, headers=self.headers)
+        headers = {**self.headers, **({"Tidings-Min-Position": at_least} if at_least else {})}
+        answer = client.get(self.path, query=query or None, headers=headers)
         return answer.status, answer.body
 
 
@@ -163,4 +165,5 @@ class RandomHistory:
     def record(self):
         """One random question, answered by the live server at its present position."""
         question = self.question()
-        return Recorded(self.position, question, question.ask(self.clients["auditor"]))
+        answer = question.ask(self.clients["auditor"], at_least=self.position)
+        return Recorded(self.position, question, answer)
