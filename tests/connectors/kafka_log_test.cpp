@@ -130,7 +130,7 @@ TEST_CASE("a command that a commit has answered is waited for, though no fetch h
     CHECK(world.commands_from(20).empty());  // it is not there, the leader says
 }
 
-TEST_CASE("what arrives wakes whoever sleeps") {
+TEST_CASE("what arrives wakes whoever sleeps", "[slow]") {
     World world;
     std::atomic<int> wakes{0};
     world.log->on_activity([&] { ++wakes; });
@@ -186,7 +186,7 @@ TEST_CASE("what is wrong with an older place is not told about another") {
     CHECK(beyond.error().detail.find("mock.events [0] does not have position 99") == 0);
 }
 
-TEST_CASE("a position beyond the end is no position of this log") {
+TEST_CASE("a position beyond the end is no position of this log", "[slow]") {
     World world;
     world.append("one");
     std::vector<CommitRecord> commits;
@@ -225,7 +225,7 @@ TEST_CASE("an append of unknown outcome goes on through a new producer, with the
     CHECK(world.commands_from(0).front() == "a");
 }
 
-TEST_CASE("trouble is told while no broker answers, and ends by itself") {
+TEST_CASE("trouble is told while no broker answers, and ends by itself", "[slow]") {
     World world;
     world.append("one");
     CHECK_FALSE(world.log->trouble().has_value());

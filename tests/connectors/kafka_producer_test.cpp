@@ -59,7 +59,7 @@ TEST_CASE("after a fatal error what was insisted on arrives in order, the rest i
     CHECK(next == insisted);
 }
 
-TEST_CASE("a new handle that fails as well is replaced, too") {
+TEST_CASE("a new handle that fails as well is replaced, too", "[slow]") {
     MockCluster cluster;
     Clients clients(cluster);
     cluster.set_down();
@@ -137,7 +137,7 @@ Member member_of(const std::string& id) {
     return member;
 }
 
-TEST_CASE("members see each other come, change and go") {
+TEST_CASE("members see each other come, change and go", "[slow]") {
     MockCluster cluster;
     Clients left(cluster), right(cluster);
     const MembersOptions options{left.names.members, std::chrono::milliseconds(900)};

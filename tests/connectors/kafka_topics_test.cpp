@@ -69,7 +69,8 @@ struct Publishing {
     }
 };
 
-TEST_CASE("every commit is published once the read models have it, and a successor goes on") {
+TEST_CASE("every commit is published once the read models have it, and a successor goes on",
+          "[slow]") {
     Publishing world;
     for (int i = 0; i < 20; ++i) world.commit();
     world.applied = 10;
@@ -87,7 +88,8 @@ TEST_CASE("every commit is published once the read models have it, and a success
     CHECK(world.publisher->figures().records < 21);
 }
 
-TEST_CASE("after a fatal error of the producer no commit is missing among the published") {
+TEST_CASE("after a fatal error of the producer no commit is missing among the published",
+          "[slow]") {
     Publishing world;
     constexpr std::uint64_t kCommits = 60;
     for (std::uint64_t i = 0; i < kCommits; ++i) world.commit();
@@ -101,7 +103,7 @@ TEST_CASE("after a fatal error of the producer no commit is missing among the pu
     eventually([&] { return broken && world.published().size() == kCommits; });
 }
 
-TEST_CASE("a publisher that is gone is told nothing of what was under way") {
+TEST_CASE("a publisher that is gone is told nothing of what was under way", "[slow]") {
     Publishing world;
     world.commit();
     world.publish([&](Sequence) { world.cluster.set_down(); });
@@ -112,7 +114,7 @@ TEST_CASE("a publisher that is gone is told nothing of what was under way") {
     CHECK(world.published() == std::set<std::uint64_t>{1});
 }
 
-TEST_CASE("upstream records are settled in order; what cannot be applied is put aside") {
+TEST_CASE("upstream records are settled in order; what cannot be applied is put aside", "[slow]") {
     MockCluster cluster;
     cluster.make_topic("upstream");
     Clients clients(cluster);
