@@ -173,7 +173,11 @@ void Node::balance() {
         const bool decides = options.roles.decider &&
                              (options.always_decides || (alive && place.decider == members.self()));
         host->set_decides(decides);
-        slots_[p].held = host->serves();
+        const bool others_serve =
+            std::any_of(live.begin(), live.end(), [&](const kafka::Member& member) {
+                return member.id != members.self() && is_ready(member, p);
+            });
+        slots_[p].held = host->serves() || (host->halted() && !others_serve);
         if (host->caught_up()) ready.push_back(p);
         if (alive && place.publisher == members.self()) published.insert(p);
     }

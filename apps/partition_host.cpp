@@ -123,6 +123,11 @@ bool PartitionHost::serves() const {
     return (state_ == State::running || state_ == State::retrying) && !parked_;
 }
 
+bool PartitionHost::halted() const {
+    const std::lock_guard lock(state_mutex_);
+    return state_ == State::stopped && had_caught_up_ && !parked_;
+}
+
 std::string PartitionHost::trouble() const {
     const std::lock_guard lock(state_mutex_);
     return "partition " + std::to_string(partition_.value) +
@@ -276,7 +281,7 @@ bool PartitionHost::turn() {
     const Result<StepResult> step = this->step();
     if (!step && step.error().code == ErrorCode::io) {
         retry_later(step.error());
-        return !out_of_grace();
+        return !stopping_ || (outcomes_.size() != 0 && !out_of_grace());
     }
     if (!step) {
         const std::lock_guard lock(state_mutex_);
@@ -352,6 +357,7 @@ void PartitionHost::recovered() {
     resuming_ = false;
     const std::lock_guard lock(state_mutex_);
     state_ = State::running;
+    had_caught_up_ = true;
     problem_.reset();
     troubled_ = false;
     started_.notify_all();

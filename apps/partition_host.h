@@ -76,6 +76,8 @@ public:
     bool caught_up() const;
     /// Fit to answer: it had caught up, and goes on or is trying to.
     bool serves() const;
+    /// It had caught up, and an error ended it: it still knows what it knew.
+    bool halted() const;
 
     /// Refuses new commands and lets the thread finish those accepted, for up to `grace`; then
     /// whoever still waits is told outcome_unknown. stop() waits for that, and flushes the models.
@@ -127,6 +129,7 @@ private:
     mutable std::mutex state_mutex_;
     std::condition_variable started_;
     State state_ = State::starting;
+    bool had_caught_up_ = false;
     std::optional<Error> problem_;  ///< while retrying or stopped
 
     std::mutex sleep_mutex_;

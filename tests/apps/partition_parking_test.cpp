@@ -19,7 +19,7 @@ const ProgramId kAcme{"acme"};
 struct SharedLog {
     std::mutex mutex;
     MemoryLogStore store;
-    bool failing = false, troubled = false;
+    bool failing = false, troubled = false, truncated = false;
     int rests = 0;
 
     void set(bool SharedLog::*flag, bool value) {
@@ -58,11 +58,13 @@ public:
                               std::vector<CommitRecord>& out) override {
         const std::lock_guard lock(shared_.mutex);
         if (shared_.failing) return Error{ErrorCode::io, "no broker answers", {}};
+        if (shared_.truncated) return Error{ErrorCode::log_mismatch, "it was truncated", {}};
         return log_.read_commits(from, max_bytes, out);
     }
     Result<LogPosition> end_of_commits() override {
         const std::lock_guard lock(shared_.mutex);
         if (shared_.failing) return Error{ErrorCode::io, "no broker answers", {}};
+        if (shared_.truncated) return LogPosition{0};
         return log_.end_of_commits();
     }
     std::optional<Error> trouble() const override {
@@ -165,6 +167,24 @@ TEST_CASE("while nothing gets through, commands are refused at once; then it goe
     CHECK(kept.get().has_value());
     CHECK(process.submit(partners_body(3)).get().has_value());
     CHECK(process.partners() == 3);
+}
+
+TEST_CASE(
+    "a partition that a broken log has ended can be read as it was, unless it never caught up") {
+    SharedLog log;
+    Process process(log);
+    REQUIRE(process.submit(program_body()).get().has_value());
+    REQUIRE(process.submit(partners_body(2)).get().has_value());
+    CHECK_FALSE(process.host->halted());
+    log.set(&SharedLog::truncated, true);
+    (void)process.submit(partners_body(3)).get();
+    process.await([&] { return process.host->halted(); });
+    CHECK_FALSE(process.host->serves());
+    CHECK(process.partners() == 2);
+
+    Process late(log);
+    CHECK_FALSE(late.host->wait_started().has_value());
+    CHECK_FALSE(late.host->halted());
 }
 
 TEST_CASE("a parked partition follows no log, can be read, and catches up when it is wanted") {

@@ -4,7 +4,6 @@
 #include <openssl/hmac.h>
 
 #include <boost/algorithm/string/case_conv.hpp>
-#include <filesystem>
 #include <fstream>
 
 #include "core/time.h"
@@ -22,9 +21,7 @@ struct Recorded {
 };
 
 std::vector<Recorded> recorded() {
-    const auto file = std::filesystem::path(__FILE__).parent_path() /
-                      "../system/fixtures/partnero/deliveries.ndjson";
-    std::ifstream in(file);
+    std::ifstream in(TIDINGS_SOURCE_DIR "/tests/system/fixtures/partnero/deliveries.ndjson");
     REQUIRE(in.good());
     std::vector<Recorded> out;
     for (std::string line; std::getline(in, line);) {

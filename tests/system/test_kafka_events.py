@@ -129,7 +129,10 @@ def test_open_rates_from_the_topic_alone(cluster, kafka):
         owner = processes[0].owner()
         shown = owner.pages(at("programs", "acme", "messages"))
         opens = sum(m["stats"]["opens"] for m in shown)
-        until("every open is published", lambda: sum(map(len, table.opens.values())) >= opens)
+        posts = {one.post for replies in books.replies.values() for one in replies.values()}
+        until("everything is published", lambda: (
+            sum(map(len, table.opens.values())) >= opens and len(table.sent) >= len(shown) and
+            len(table.posts) >= len(posts)))
         until("all is read", table.caught_up)
     finally:
         table.end()
@@ -140,7 +143,6 @@ def test_open_rates_from_the_topic_alone(cluster, kafka):
               for message, count in table.sent.items()}
     assert theirs == ours
     assert table.subjects == {subject: 1 for subject in books.sends}
-    posts = {one.post for replies in books.replies.values() for one in replies.values()}
     assert set(table.posts) == posts and set(table.posts.values()) <= {1}
     for message, when in list(books.opens.items())[-50:]:
         for partner, opened in when.items():
