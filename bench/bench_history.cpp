@@ -117,6 +117,7 @@ Row run_history(Environment& environment) {
                                     program.metric("tidings_history_built_total");
     row.extra["peak_mib"] = static_cast<double>(program.process().memory().peak_bytes) / (1 << 20);
     program.stop();
+    row.extra["log_mib"] = static_cast<double>(own_bytes(data / "log")) / (1 << 20);
     row.extra["models_mib"] = static_cast<double>(own_bytes(data / "models")) / (1 << 20);
     row.extra["snapshots_mib"] = static_cast<double>(own_bytes(data / "snapshots")) / (1 << 20);
     std::filesystem::remove_all(data / "snapshots");
