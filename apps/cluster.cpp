@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <boost/uuid/random_generator.hpp>
 #include <boost/uuid/uuid_io.hpp>
 #include <fstream>
@@ -74,6 +75,21 @@ kafka::Settings kafka_settings(const Config& config) {
     settings.prefix = config.cluster_prefix;
     settings.properties = config.kafka;
     return settings;
+}
+
+Result<void> check_upstream_topics(const Config& config) {
+    const auto own = kafka::topic_specs(kafka::TopicNames(config.cluster_prefix), 1);
+    for (const std::string& topic : config.upstream_topics) {
+        const bool is_own = std::any_of(own.begin(), own.end(),
+                                        [&](const auto& spec) { return spec.name == topic; });
+        if (!is_own) continue;
+        return Error{ErrorCode::usage,
+                     "upstream.topics: " + topic +
+                         " is a topic of this deployment itself (cluster.prefix = \"" +
+                         config.cluster_prefix + "\"): name the platform's topics",
+                     {}};
+    }
+    return {};
 }
 
 Result<void> Cluster::connect() {

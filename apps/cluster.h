@@ -41,6 +41,9 @@ inline constexpr std::uint32_t kDefaultClusterPartitions = 8;
 
 /// Of [cluster] and [kafka].
 kafka::Settings kafka_settings(const Config& config);
+/// That none of upstream.topics is one of the deployment's own: what it publishes would come back
+/// to it as facts. Errors: usage.
+Result<void> check_upstream_topics(const Config& config);
 
 /// <data>/log_id: the log that the read models there follow; nothing if they follow none on Kafka.
 /// Errors: corruption.

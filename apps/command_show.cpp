@@ -204,7 +204,7 @@ Result<void> run_show(const Options& options, Show show) {
     auto past = history->at(*program, options.place.as_of);
     if (!past) return past.error();
     const Place place{*program, history->partition_of(*program), std::move(*past)};
-    const Result<void> shown = show(place, options);
+    Result<void> shown = show(place, options);
     if (shown) tell_cost(place);
     return shown;
 }

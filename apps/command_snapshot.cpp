@@ -99,7 +99,7 @@ Result<void> copy_log(const EmbeddedLogReader& reader, const Tip& tip, const fs:
                                                       std::to_string(at.sequence.value)};
         }
         at = advance((*commit)->envelope, (*commit)->record.position);
-        const auto put =
+        auto put =
             (*copy)->append((*commit)->envelope, (*commit)->record.bytes, (*commit)->commands);
         if (!put) return put;
         progress.update(at.sequence.value);
@@ -274,8 +274,8 @@ Result<void> copy_files(const fs::path& directory, const fs::path& data, const s
         for (const SnapshotFile& file : mark.files) {
             if (!file.path.starts_with(what + "/")) continue;
             const fs::path name = fs::path(file.path).filename();
-            const auto copied = copy_file(partition_in(directory, mark.partition.value) / file.path,
-                                          to / name, file);
+            auto copied = copy_file(partition_in(directory, mark.partition.value) / file.path,
+                                    to / name, file);
             if (!copied) return copied;
             progress.update(done += file.bytes);
         }
@@ -325,10 +325,10 @@ Result<void> restore(const Options& options) {
     }
     Progress progress("restore", Unit::bytes, total, std::chrono::seconds(1));
     if (with_log) {
-        const auto copied = copy_files(directory, data, "log", *marks, progress, done);
+        auto copied = copy_files(directory, data, "log", *marks, progress, done);
         if (!copied) return copied;
     }
-    const auto copied = copy_files(directory, data, "models", *marks, progress, done);
+    auto copied = copy_files(directory, data, "models", *marks, progress, done);
     if (!copied) return copied;
     progress.finish();
     if (!has_log(marks->front())) {

@@ -202,6 +202,18 @@ Result<std::shared_ptr<const Past>> History::build(PartitionId partition, const 
     }
 }
 
+/// Who asks through a node knows that the log goes on to there; a reader of its own may trail.
+Result<std::shared_ptr<const Past>> History::reach(PartitionId partition, const PastEnd& end) {
+    auto past = build(partition, end);
+    if (!past || (*past)->is_final()) return past;
+    const Sequence reached = (*past)->models().tip().sequence;
+    if (reached == end.last) return past;
+    return Error{ErrorCode::overloaded,
+                 "the log is read up to commit " + std::to_string(reached.value) +
+                     " here, and not yet to " + std::to_string(end.last.value) + ": ask again",
+                 {}};
+}
+
 void History::run() {
     name_thread("history");
     std::unique_lock lock(mutex_);
@@ -216,7 +228,7 @@ void History::run() {
         const PastEnd end = build.end;
         const std::shared_ptr<const Past> found = build.found;
         lock.unlock();
-        finish(key, found ? found : this->build(partition, end), !found);
+        finish(key, found ? found : reach(partition, end), !found);
         lock.lock();
     }
 }

@@ -44,7 +44,7 @@ public:
     using Done = std::function<void(Result<std::shared_ptr<const Past>>)>;
     /// The partition's read models at `end`. `done` is called once: at once if they are there and
     /// it is `quick`, otherwise by a thread of the history's. Refusals come at once.
-    /// Errors: overloaded, those of build_past.
+    /// REQUIRES: `end.last` is in the log. Errors: overloaded, those of build_past.
     void ask(PartitionId partition, const PastEnd& end, bool quick, Done done);
     /// The same, on the caller's thread, without bounds.
     Result<std::shared_ptr<const Past>> find(PartitionId partition, const PastEnd& end);
@@ -88,6 +88,7 @@ private:
     std::shared_ptr<const Past> keep(PartitionId partition, const PastEnd& end,
                                      std::shared_ptr<const Past> past);
     Result<std::shared_ptr<const Past>> build(PartitionId partition, const PastEnd& end);
+    Result<std::shared_ptr<const Past>> reach(PartitionId partition, const PastEnd& end);
     Result<CommitSource*> source_of(PartitionId partition);
     void finish(const Key& key, const Result<std::shared_ptr<const Past>>& past, bool is_new);
     void run();

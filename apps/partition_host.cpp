@@ -281,7 +281,7 @@ bool PartitionHost::turn() {
     const Result<StepResult> step = this->step();
     if (!step && step.error().code == ErrorCode::io) {
         retry_later(step.error());
-        return !out_of_grace();
+        return !stopping_ || (outcomes_.size() != 0 && !out_of_grace());
     }
     if (!step) {
         const std::lock_guard lock(state_mutex_);

@@ -50,6 +50,7 @@ Result<std::optional<ClusterOptions>> cluster_options(const Config& config) {
     ClusterOptions options;
     options.settings = kafka_settings(config);
     if (const Result<void> good = kafka::check(options.settings); !good) return good.error();
+    if (const Result<void> good = check_upstream_topics(config); !good) return good.error();
     options.roles = *roles;
     options.partitions = static_cast<std::uint32_t>(config.partitions);
     options.replication = static_cast<std::uint32_t>(config.cluster_replication);

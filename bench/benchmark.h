@@ -62,5 +62,6 @@ Row run_kafka_latency(Environment&);  // P9
 Row run_memory(Environment&);         // P11
 Row run_start(Environment&);          // P12
 Row run_import(Environment&);         // P14
+Row run_history(Environment&);        // P15
 
 }  // namespace tidings::bench

@@ -43,6 +43,7 @@ std::span<const Benchmark> benchmarks() {
          run_memory},
         {"P12", "start to ready after kill -9 with 100,000,000 opens in the log", run_start},
         {"P14", "import of 1,000,000 partners over HTTP", run_import},
+        {"P15", "a message as of a random position of a log with 20,000,000 opens", run_history},
     };
     return all;
 }

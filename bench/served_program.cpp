@@ -78,6 +78,10 @@ void ServedProgram::kill() {
     process_.reset();
 }
 
+std::string ServedProgram::auditor_token() const {
+    return value_of(keys_->issue_token(claims_of(Role::auditor)), "token");
+}
+
 std::string ServedProgram::partner_token(std::uint64_t index) const {
     Claims claims = claims_of(Role::partner);
     claims.program = ProgramId{kProgram};

@@ -39,6 +39,7 @@ public:
     // Tokens, signed with the directory's own key.
     const std::string& platform() const { return platform_; }
     const std::string& owner() const { return owner_; }
+    std::string auditor_token() const;
     std::string partner_token(std::uint64_t index) const;
     std::vector<std::string> partner_tokens(const std::vector<std::uint32_t>& indexes) const;
 

@@ -89,6 +89,8 @@ public:
 
     /// Gives back what reading holds; the next read takes it again.
     virtual void rest() {}
+    /// The same of the commands alone: a follower needs none.
+    virtual void rest_commands() {}
 };
 
 }  // namespace tidings

@@ -90,6 +90,7 @@ void PartitionLoop::set_decides(bool decides) {
     decides_ = decides;
     queue_.clear();
     queue_bytes_ = 0;
+    if (!decides_) log_.rest_commands();
 }
 
 Result<void> PartitionLoop::verify_start() {
@@ -403,6 +404,7 @@ Result<void> PartitionLoop::check_answered_commands() {
             ++next;
         }
     }
+    if (!decides_) log_.rest_commands();
     if (hash.finish() != envelope.commands) return other_commands(envelope);
     newest_.reset();
     return {};

@@ -94,14 +94,24 @@ Result<std::unique_ptr<Client>> Client::create(const Settings& settings, ClientK
 }
 
 Client::~Client() {
-    stop_ = true;
-    if (thread_.joinable()) thread_.join();
     if (handle_ == nullptr) return;
+    stop_serving();
     if (kind_ == ClientKind::producer) {
         rd_kafka_purge(handle_, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
         rd_kafka_flush(handle_, kLastReportsMs);
     }
     rd_kafka_destroy_flags(handle_, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+}
+
+/// Without waiting for the end of a poll.
+void Client::stop_serving() {
+    stop_ = true;
+    rd_kafka_queue_t* const polled = kind_ == ClientKind::producer
+                                         ? rd_kafka_queue_get_main(handle_)
+                                         : rd_kafka_queue_get_consumer(handle_);
+    rd_kafka_queue_yield(polled);
+    rd_kafka_queue_destroy(polled);
+    thread_.join();
 }
 
 void Client::serve() {

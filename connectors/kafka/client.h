@@ -57,6 +57,7 @@ public:
 private:
     Client(ClientKind kind, Delivered delivered);
     void serve();
+    void stop_serving();
     void on_error(int code, const char* reason);
     void on_statistics(std::string_view json);
 

@@ -159,12 +159,7 @@ PartitionReader::PartitionReader(Consumer& consumer, std::string topic, std::int
                                  Gaps gaps)
     : consumer_(consumer), topic_(std::move(topic)), partition_(partition), gaps_(gaps) {}
 
-PartitionReader::~PartitionReader() {
-    stop();
-    if (queue_ == nullptr) return;
-    rd_kafka_queue_cb_event_enable(queue_, nullptr, nullptr);
-    rd_kafka_queue_destroy(queue_);
-}
+PartitionReader::~PartitionReader() { stop(); }
 
 std::string PartitionReader::name() const {
     return topic_ + " [" + std::to_string(partition_) + "]";
@@ -175,24 +170,32 @@ void PartitionReader::stop() {
     next_.reset();
     const List list = one_partition(topic_, partition_, RD_KAFKA_OFFSET_INVALID);
     (void)taken(rd_kafka_incremental_unassign(consumer_.client().handle(), list.get()), name());
+    release_queue();
+}
+
+void PartitionReader::release_queue() {
+    rd_kafka_queue_cb_event_enable(queue_, nullptr, nullptr);
+    rd_kafka_queue_destroy(std::exchange(queue_, nullptr));
 }
 
 Result<void> PartitionReader::start(std::uint64_t from) {
     stop();
     rd_kafka_s* const handle = consumer_.client().handle();
-    if (queue_ == nullptr) {
-        queue_ = rd_kafka_queue_get_partition(handle, topic_.c_str(), partition_);
-        if (queue_ == nullptr) return Error{ErrorCode::io, name() + ": no queue for it", {}};
-        rd_kafka_queue_forward(queue_, nullptr);  // its records come by this queue alone
-        if (wake_) {
-            rd_kafka_queue_cb_event_enable(
-                queue_,
-                [](rd_kafka_t*, void* self) { static_cast<PartitionReader*>(self)->wake_(); },
-                this);
-        }
+    // Taken anew each time: a partition that was unassigned before the client knew its topic gets
+    // another queue from librdkafka, and its records would never come by the old one.
+    queue_ = rd_kafka_queue_get_partition(handle, topic_.c_str(), partition_);
+    if (queue_ == nullptr) return Error{ErrorCode::io, name() + ": no queue for it", {}};
+    rd_kafka_queue_forward(queue_, nullptr);  // its records come by this queue alone
+    if (wake_) {
+        rd_kafka_queue_cb_event_enable(
+            queue_, [](rd_kafka_t*, void* self) { static_cast<PartitionReader*>(self)->wake_(); },
+            this);
     }
     const List list = one_partition(topic_, partition_, static_cast<std::int64_t>(from));
-    if (auto error = taken(rd_kafka_incremental_assign(handle, list.get()), name())) return *error;
+    if (auto error = taken(rd_kafka_incremental_assign(handle, list.get()), name())) {
+        release_queue();
+        return *error;
+    }
     next_ = from;
     end_known_ = false;
     return {};
@@ -219,8 +222,13 @@ Result<std::optional<ConsumedRecord>> PartitionReader::read(std::uint64_t from, 
                 continue;
             case RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET:
             case RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE:
-                // of where reading was before it was started anew
-                if (message->offset >= 0 && record.offset() != from) continue;
+                if (message->offset >= 0 && record.offset() != from) {
+                    // Of where reading was before it was started anew, or of what lies behind a
+                    // gap: asked again, so that what is wrong with `from` is told about `from`.
+                    const auto started = start(from);
+                    if (!started) return started.error();
+                    continue;
+                }
                 stop();
                 return Error{ErrorCode::log_mismatch,
                              name() + " does not have position " + std::to_string(from) +

@@ -98,6 +98,7 @@ public:
 
 private:
     Result<void> start(std::uint64_t from);
+    void release_queue();
     std::string name() const;
 
     Consumer& consumer_;
@@ -105,7 +106,7 @@ private:
     const std::int32_t partition_;
     const Gaps gaps_;
     std::function<void()> wake_;
-    rd_kafka_queue_s* queue_ = nullptr;
+    rd_kafka_queue_s* queue_ = nullptr;  ///< while assigned
     std::optional<std::uint64_t> next_;  ///< what the queue gives next; nothing: not assigned
     /// Of the end since reading started at this place. What librdkafka remembers from before may be
     /// as old as the last fetch: hours, where the partition was at rest.

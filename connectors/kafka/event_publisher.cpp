@@ -70,6 +70,7 @@ struct EventPublisher::Work {
     std::optional<Tip> tip;                 ///< sent up to here; nothing: to be taken up
     std::optional<ConsumedRecord> waiting;  ///< the read models have not applied it yet
     std::deque<Sent> sent;                  ///< not yet acknowledged whole
+    std::uint64_t restarts = 0;             ///< of the producer, when it was taken up
     std::shared_ptr<std::atomic<bool>> failed = std::make_shared<std::atomic<bool>>(false);
     std::shared_ptr<std::atomic<std::size_t>> under_way =
         std::make_shared<std::atomic<std::size_t>>(0);
@@ -127,6 +128,7 @@ void EventPublisher::run() {
 /// further. Both mean that everything before was acknowledged.
 Result<void> EventPublisher::take_up(Work& work) {
     const std::uint32_t partition = work.genesis.partition.value;
+    work.restarts = producer_.restarts();
     Tip tip{.hash = work.genesis.hash};
     const auto marked = bookmarks_.find(bookmark_name(partition));
     if (!marked) return marked.error();
@@ -167,7 +169,9 @@ bool EventPublisher::advance(Work& work) {
         work.not_before = SteadyClock::now() + kAfterError;
         return false;
     };
-    if (*work.failed) return pause({ErrorCode::io, "a record was not acknowledged", {}});
+    if (work.tip && *work.failed) {
+        return pause({ErrorCode::io, "a record was not acknowledged", {}});
+    }
     if (!work.tip) {
         const auto taken = take_up(work);
         if (!taken) return pause(taken.error());
@@ -244,7 +248,7 @@ Result<void> EventPublisher::publish(Work& work, const Envelope& envelope,
             --*left;
         };
         // A full queue, for instance: everything after it waits, so that nothing is left out.
-        Result<void> sent = producer_.send(std::move(record), false, done);
+        Result<void> sent = producer_.send(std::move(record), false, done, work.restarts);
         if (!sent) return sent;
     }
     return {};

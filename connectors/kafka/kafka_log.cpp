@@ -78,7 +78,7 @@ void KafkaLog::on_activity(const std::function<void()>& wake) {
 
 void KafkaLog::rest() {
     commits_.stop();
-    commands_.stop();
+    rest_commands();
 }
 
 Result<void> KafkaLog::append_command(std::string bytes) {

@@ -47,6 +47,7 @@ public:
     std::optional<Error> trouble() const override;
     void on_activity(const std::function<void()>& wake) override;
     void rest() override;
+    void rest_commands() override { commands_.stop(); }
 
     /// Position after the last command. Errors: io.
     Result<CommandPosition> end_of_commands();

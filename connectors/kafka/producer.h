@@ -1,6 +1,8 @@
 // Appends records to topics, at least once and in order, for as long as it takes: a send never
 // expires (PROTOCOL.md rule 19). After a fatal error of librdkafka the same records go on through a
-// new handle (rule 10).
+// new handle (rule 10), which takes none before the old one has reported all of its own: nothing
+// overtakes what was sent before it to the same partition, but for a single record that a broker
+// refuses (the right to write was taken away), which goes on behind those under way.
 #pragma once
 
 #include <chrono>
@@ -44,9 +46,11 @@ public:
     Producer& operator=(const Producer&) = delete;
 
     /// Queues a record. `insist`: after a fatal error it is sent again by the new handle, and
-    /// `done` is only ever told `done`. Errors: overloaded (the queue is full), payload_too_large,
-    /// io.
-    Result<void> send(ProducerRecord record, bool insist, Done done);
+    /// `done` is only ever told `done`. `restarts`: only while restarts() is still that, so that
+    /// what was sent before is not lost in front of it. Errors: overloaded (the queue is full),
+    /// payload_too_large, io.
+    Result<void> send(ProducerRecord record, bool insist, Done done,
+                      std::optional<std::uint64_t> restarts = std::nullopt);
 
     /// How long nothing has been acknowledged although something was under way; 0: nothing is.
     std::chrono::milliseconds stalled() const;
@@ -61,14 +65,16 @@ private:
     struct UnderWay;
     explicit Producer(Settings settings);
     Result<std::shared_ptr<Client>> make_client();
-    Result<void> enqueue(Client& client, std::unique_ptr<UnderWay>& record);
+    Result<void> enqueue(std::unique_ptr<UnderWay>& record);
     void delivered(const rd_kafka_message_s& message);
     void restart_when_fatal();
+    std::shared_ptr<Client> replaced();
     void send_again(std::unique_lock<std::mutex>& lock);
 
     const Settings settings_;
     mutable std::mutex mutex_;
     std::shared_ptr<Client> client_;
+    std::uint64_t sent_ = 0;  ///< ever
     std::size_t under_way_ = 0;
     std::chrono::steady_clock::time_point progress_;  ///< of the last acknowledgement
     std::vector<std::unique_ptr<UnderWay>> again_;    ///< to be sent by the handle now in use

@@ -163,6 +163,21 @@ TEST_CASE("a deployment on Kafka is read, with names that have dots") {
     CHECK(settings.properties == config->kafka);
 }
 
+TEST_CASE("no upstream topic is one of the deployment's own") {
+    Config config;
+    config.cluster_prefix = "acme";
+    config.upstream_topics = {"facts", "other.events", "acme.facts", "acme"};
+    CHECK(check_upstream_topics(config).has_value());
+    for (const char* own : {"acme.commands", "acme.commits", "acme.events", "acme.members",
+                            "acme.bookmarks", "acme.upstream.rejected"}) {
+        config.upstream_topics = {"facts", own};
+        const Result<void> refused = check_upstream_topics(config);
+        REQUIRE_FALSE(refused.has_value());
+        CHECK(refused.error().code == ErrorCode::usage);
+        CHECK(refused.error().detail.find("upstream.topics: " + std::string(own) + " is ") == 0);
+    }
+}
+
 TEST_CASE("roles") {
     CHECK(parse_roles("api,decider,projector").value() == Roles{});
     CHECK(parse_roles("projector").value() == Roles{false, false, true});

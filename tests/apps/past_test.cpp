@@ -4,6 +4,7 @@
 #include <spdlog/spdlog.h>
 
 #include <fstream>
+#include <future>
 
 #include "apps/history.h"
 #include "apps/snapshots.h"
@@ -208,6 +209,11 @@ TEST_CASE("a history keeps what was asked for last, and answers everyone") {
         CHECK(wrong == 0);
         CHECK(refused > 0);  // more than may wait
     }
+    std::promise<ErrorCode> beyond;
+    history->ask(PartitionId{0}, {.last = Sequence{grown.last() + 1}}, true, [&](auto past) {
+        beyond.set_value(past ? ErrorCode::invalid : past.error().code);
+    });
+    CHECK(beyond.get_future().get() == ErrorCode::overloaded);  // never less than was asked for
     const auto first = history->find(PartitionId{0}, {.last = Sequence{7}});
     REQUIRE(first.has_value());
     CHECK(history->find(PartitionId{0}, {.last = Sequence{7}}).value() == *first);

@@ -30,6 +30,28 @@ TEST_CASE("a decider that is told to stop follows its append to the end, and dec
     CHECK(node.projection.state() == world.expected());
 }
 
+TEST_CASE("who does not decide reads no commands, but to see at its start that they are there") {
+    World world;
+    world.submit_some();
+    Node decider(world.store, world.codec);
+    decider.run();
+    CHECK(decider.log.reads_commands);
+    Node follower(world.store, world.codec, false);
+    follower.run();
+    CHECK_FALSE(follower.log.reads_commands);
+    REQUIRE(follower.loop->check_answered_commands().has_value());
+    CHECK_FALSE(follower.log.reads_commands);
+    follower.loop->set_decides(true);
+    follower.run();
+    CHECK(follower.log.reads_commands);
+    follower.loop->set_decides(false);
+    world.submit(PostReply{{3}, {0}, "Reply"});
+    decider.run();
+    follower.run();
+    CHECK_FALSE(follower.log.reads_commands);
+    CHECK(follower.loop->tip() == decider.loop->tip());
+}
+
 TEST_CASE("an append of unknown outcome is repeated also by one that decides no more") {
     World world;
     world.submit_some();

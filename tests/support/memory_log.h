@@ -47,6 +47,7 @@ public:
     int throwing_reads = 0;  ///< ...or throw
     std::size_t commands_per_read = ~std::size_t{0}, commits_per_read = ~std::size_t{0};
     std::uint64_t appends = 0;
+    bool reads_commands = false;  ///< since it was told that none are needed
 
     bool holding() const { return held_.has_value(); }
     void land() { store_.commits.push_back(take(AppendState::idle)); }
@@ -65,6 +66,7 @@ public:
     }
     Result<void> read_commands(CommandPosition from, std::size_t max_bytes,
                                std::vector<CommandRecord>& out) override {
+        reads_commands = true;
         std::size_t bytes = 0, count = 0;
         for (std::uint64_t at = from.value; at < store_.commands.size(); ++at) {
             if (store_.lost_commands.contains(at)) continue;
@@ -107,6 +109,7 @@ public:
         return {};
     }
     Result<LogPosition> end_of_commits() override { return LogPosition{store_.commits.size()}; }
+    void rest_commands() override { reads_commands = false; }
 
 private:
     std::string take(AppendState after) {

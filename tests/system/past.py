@@ -18,9 +18,11 @@ class Question:
     query: dict = field(default_factory=dict)
     headers: dict = field(default_factory=dict)
 
-    def ask(self, client, as_of=None):
+    def ask(self, client, as_of=None, at_least=None):
+        """`at_least`: a position, for another process than the one that was written to."""
         query = {**self.query, **({"as_of": as_of} if as_of else {})}
-        answer = client.get(self.path, query=query or None, headers=self.headers)
+        headers = {**self.headers, **({"Tidings-Min-Position": at_least} if at_least else {})}
+        answer = client.get(self.path, query=query or None, headers=headers)
         return answer.status, answer.body
 
 
@@ -50,6 +52,11 @@ class RandomHistory:
         for partner in PARTNERS[:8]:
             self.upsert(partner)
 
+    def write(self, caller, method, path, data=None):
+        """Behind what was written before, whichever process answers."""
+        headers = {"Tidings-Min-Position": self.position} if self.position else {}
+        return self.clients[caller].request(method, path, data, headers=headers)
+
     def done(self, answer, *statuses):
         assert answer.status in statuses, answer
         if answer.position:
@@ -64,8 +71,8 @@ class RandomHistory:
                    "status": self.random.choice(["active"] * 5 + ["archived", "pending"]),
                    "metrics": {"clicks": self.random.randint(0, 100),
                                "revenue": {"USD": f"{self.random.randint(1, 99)}.5"}}}
-        self.done(self.clients["platform"].put(at("programs", PROGRAM, "partners", partner),
-                                               profile), 200)
+        self.done(self.write("platform", "PUT", at("programs", PROGRAM, "partners", partner),
+                             profile), 200)
 
     def rule(self, depth=0):
         kind = self.random.choice(["tag", "clicks", "revenue", "engagement", "not", "all", "any"]
@@ -90,8 +97,8 @@ class RandomHistory:
             audience = filtered(self.rule(), self.random.sample(PARTNERS, 2))
         elif kind < 0.6:
             audience = named(self.random.choice(PARTNERS))
-        answer = self.clients["owner"].post(
-            at("programs", PROGRAM, "messages"),
+        answer = self.write(
+            "owner", "POST", at("programs", PROGRAM, "messages"),
             {"subject": f"News {len(self.messages)}", "body": "b" * self.random.randint(1, 400),
              "audience": audience, "replies_enabled": self.random.random() < 0.7})
         self.done(answer, 201, 403, 422)
@@ -107,18 +114,18 @@ class RandomHistory:
         elif kind < 0.3:
             self.upsert(partner)
         elif kind < 0.33:
-            self.done(self.clients["platform"].put(
-                at("programs", PROGRAM),
+            self.done(self.write(
+                "platform", "PUT", at("programs", PROGRAM),
                 {"name": "Acme", "plan": self.random.choice(["partner", "advanced", "starter"])}),
                 200)
         elif kind < 0.35:
-            self.done(self.clients["platform"].delete(
-                at("programs", PROGRAM, "partners", partner)), 204, 404)
+            self.done(self.write("platform", "DELETE",
+                                 at("programs", PROGRAM, "partners", partner)), 204, 404)
         elif kind < 0.7:
-            self.done(self.clients[partner].post(f"/v1/portal/messages/{message}/open"), 200, 404)
+            self.done(self.write(partner, "POST", f"/v1/portal/messages/{message}/open"), 200, 404)
         elif kind < 0.85:
-            answer = self.clients[partner].post(f"/v1/portal/messages/{message}/replies",
-                                                {"body": f"reply {self.random.random()}"})
+            answer = self.write(partner, "POST", f"/v1/portal/messages/{message}/replies",
+                                {"body": f"reply {self.random.random()}"})
             self.done(answer, 201, 403, 404)
             if answer.status == 201:
                 self.conversations.append((message, partner))
@@ -126,10 +133,10 @@ class RandomHistory:
             message, partner = self.random.choice(self.conversations)
             path = at("programs", PROGRAM, "partners", partner, "messages", message)
             if kind < 0.93:
-                answer = self.clients["owner"].post(path + "/replies", {"body": "an answer"})
+                answer = self.write("owner", "POST", path + "/replies", {"body": "an answer"})
                 self.done(answer, 201, 403)
             else:
-                self.done(self.clients["owner"].post(path + "/read"), 204)
+                self.done(self.write("owner", "POST", path + "/read"), 204)
 
     # Questions.
 
@@ -163,4 +170,5 @@ class RandomHistory:
     def record(self):
         """One random question, answered by the live server at its present position."""
         question = self.question()
-        return Recorded(self.position, question, question.ask(self.clients["auditor"]))
+        answer = question.ask(self.clients["auditor"], at_least=self.position)
+        return Recorded(self.position, question, answer)

@@ -18,7 +18,8 @@ def drive(history, process, steps):
 
 def test_as_of_and_a_follower_from_a_snapshot(make_cluster, kafka, tmp_path):
     cluster = make_cluster(kafka, **{"history.snapshot_every_kib": 8, "history.snapshots": 6,
-                                     "cluster.replicas": 1})
+                                     "cluster.replicas": 1,
+                                     "cluster.member_timeout_ms": 10_000})  # nobody is missed
     first, second = cluster.processes(None, None)
     history = RandomHistory(11)
     history.reach(first)
