@@ -77,7 +77,7 @@ Result<Response> list_checkpoints(Api& api) {
     for (std::uint32_t p = 0; p < api.broker.partitions(); ++p) {
         const PartitionId partition{p};
         if (!api.broker.holds(partition)) continue;
-        const TreeHead head = api.broker.read(partition).tree_head();
+        const TreeHead head = api.broker.read(partition)->tree_head();
         const VerifierKey key = signer.key(partition);
         json.open_object().key("partition").number(p).key("origin").string(key.name);
         json.key("key").string(to_text(key)).key("size").number(head.size);
@@ -100,7 +100,7 @@ Result<Response> get_checkpoint(Api& api, const Request& request) {
     Response response;
     response.content_type = "text/plain; charset=utf-8";
     response.body =
-        api.options.audit->signer().sign(*partition, api.broker.read(*partition).tree_head());
+        api.options.audit->signer().sign(*partition, api.broker.read(*partition)->tree_head());
     return response;
 }
 
@@ -111,7 +111,8 @@ Result<Response> get_consistency(Api& api, const Request& request) {
     if (!partition) return partition.error();
     if (!from) return invalid_field("/from", field_code::kRequired, "from must be given");
     if (!api.broker.holds(*partition)) return not_held(*partition);
-    const ReadModels& models = api.broker.read(*partition);
+    const ReadModelsPtr held = api.broker.read(*partition);
+    const ReadModels& models = *held;
     const TreeHead head = models.tree_head();
     ConsistencyProof proof{*from, to.value_or(head.size), {}, {}};
     if (proof.to > head.size) {
@@ -141,7 +142,8 @@ Result<Place> find_event(const Api& api, const Request& request) {
     const auto partition = partition_of_event(api.broker, request);
     if (!partition) return no_event();
     if (!api.broker.holds(*partition)) return not_held(*partition);
-    const ReadModels& models = api.broker.read(*partition);
+    const ReadModelsPtr held = api.broker.read(*partition);
+    const ReadModels& models = *held;
     std::optional<ProgramId> program = asked_program(request);
     if (!program) program = models.program_of(id);
     const auto name = parse_event_name(id, program);
@@ -173,7 +175,8 @@ Task<Result<Response>> get_proof(Api& api, Request& request) {
     const auto place = find_event(api, request);
     if (!place) co_return place.error();
     if (auto good = parameters.check(); !good) co_return good.error();
-    const ReadModels& models = api.broker.read(place->partition);
+    const ReadModelsPtr held = api.broker.read(place->partition);
+    const ReadModels& models = *held;
     const TreeHead head = models.tree_head();
     if (place->command.value >= head.size) co_return no_event();
     const CapnpCodec codec;
@@ -247,7 +250,8 @@ Task<Result<Response>> get_log(Api& api, Request& request) {
     }
     const auto [partition, from] = *position;
     if (!api.broker.holds(partition)) co_return not_held(partition);
-    const ReadModels& models = api.broker.read(partition);
+    const ReadModelsPtr held = api.broker.read(partition);
+    const ReadModels& models = *held;
     const Sequence last = models.tip().sequence;
     if (from.value > last.value + 1) {
         co_return invalid_field("/from", field_code::kOutOfRange,
