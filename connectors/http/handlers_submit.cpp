@@ -134,6 +134,7 @@ Task<Response> run_read_as_of(Api& api, Read read, Request& request) {
             "Tidings-Position",
             format_position(api.broker.partition_of(program), request.past->tip().sequence));
     }
+    request.past.reset();  // a connection at rest keeps no past open
     co_return response;
 }
 

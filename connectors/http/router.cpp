@@ -233,6 +233,7 @@ std::optional<Response> Router::prepare(Request& request, std::string_view targe
     request.target = target;
     request.program_parameter = -1;
     request.command_id.reset();
+    request.past.reset();
     Matches matches;
     const Split split = split_path(path, matches.segments);
     if (split == Split::malformed)

@@ -109,6 +109,9 @@ def test_as_of_a_time_is_the_last_commit_at_or_before_it(small_snapshots):
         assert there == [s for _, s in reversed(sent) if s <= sent_at], index
         same = ok(auditor.get(summary, query={"as_of": answer.position, "limit": 200}))
         assert same.body == answer.body
+    # the next request of the same connection is answered live again
+    ok(auditor.get(summary, query={"as_of": sent[0][0]}))
+    assert ok(auditor.get(summary)).body == ok(history.clients["owner"].get(summary)).body
     before = auditor.get(summary, query={"as_of": "2001-01-01T00:00:00Z"})
     assert before.status == 404
     now = ok(auditor.get(summary, query={"as_of": "9999-01-01T00:00:00Z"}))
