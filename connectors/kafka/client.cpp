@@ -5,6 +5,7 @@
 
 #include <array>
 #include <boost/json.hpp>
+#include <future>
 
 #include "connectors/thread_name.h"
 
@@ -16,6 +17,7 @@ namespace json = boost::json;
 
 constexpr int kPollMs = 100;
 constexpr std::chrono::seconds kComplainEvery{10};
+constexpr std::chrono::seconds kDestroyed{3};
 constexpr int kLastReportsMs = 1'000;  ///< of what is purged at the end
 
 std::int64_t number(const json::object& object, std::string_view name) {
@@ -100,7 +102,23 @@ Client::~Client() {
         rd_kafka_purge(handle_, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
         rd_kafka_flush(handle_, kLastReportsMs);
     }
-    rd_kafka_destroy_flags(handle_, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+    destroy();
+}
+
+/// librdkafka 2.0.2 may wait for ever for a partition whose topic was deleted. Nothing of ours is
+/// left in it by now, and no callback comes any more: the end of the process takes what remains.
+void Client::destroy() {
+    std::promise<void> destroyed;
+    const std::future<void> done = destroyed.get_future();
+    rd_kafka_t* const handle = handle_;
+    std::thread thread([handle, destroyed = std::move(destroyed)]() mutable {
+        rd_kafka_destroy_flags(handle, RD_KAFKA_DESTROY_F_NO_CONSUMER_CLOSE);
+        destroyed.set_value();
+    });
+    if (done.wait_for(kDestroyed) == std::future_status::ready) return thread.join();
+    spdlog::warn("kafka: a client does not end, and is left behind");
+    rd_kafka_set_log_level(handle, 0);
+    thread.detach();
 }
 
 /// Without waiting for the end of a poll.

@@ -58,6 +58,7 @@ private:
     Client(ClientKind kind, Delivered delivered);
     void serve();
     void stop_serving();
+    void destroy();
     void on_error(int code, const char* reason);
     void on_statistics(std::string_view json);
 

@@ -22,7 +22,7 @@ DEFECTS = [
      "    return alarm(record,"),
     ("rescan_off", "rule 7: no rescan", "core/partition_loop.cpp",
      "    Tip at = rescan_start();\n", "    if (tip_.sequence.value > 0) return {};\n"
-     "    Tip at = rescan_start();\n"),
+     "    Tip at = rescan_start();\n", 1000),
     ("caught_up_early", "ready after the first read of the log, not after the last",
      "core/partition_loop.cpp",
      "        caught_up_ = false;\n        return StepResult::worked;",
@@ -122,7 +122,7 @@ DEFECTS = [
     ("cache_stale", "a changed row that nobody decoded stays in the cache as it was",
      "projections/row_source.cpp", "        cache_.erase(key);\n", ""),
     ("memo_kept", "a program that a dropped run made keeps its number",
-     "projections/store_models.cpp", "    facts_.forget();\n", ""),
+     "projections/store_models.cpp", "    facts_.forget();\n", "", 1000),
     ("wall_clock", "rule 13: folding reads the wall clock", "projections/opens.cpp",
      "group.at.empty() ? fold.time : group.at[i]",
      "group.at.empty() ? Timestamp{static_cast<std::int64_t>(::time(nullptr)) * 1000} : group.at[i]"),

@@ -6,7 +6,7 @@ import pytest
 from kafka_fleet import until
 from programs import make_program, ok, send
 
-IN_TIME_S = 8
+IN_TIME_S = 12
 
 
 @pytest.fixture
@@ -36,3 +36,11 @@ def test_without_a_broker(served, kafka):
         kafka.start()
     served.start()
     assert ok(served.owner().get("/v1/programs/acme/summary")).json["messages"] >= 20
+
+
+@pytest.mark.parametrize("kind", ["commits", "commands", "members"])
+def test_while_a_topic_is_gone(served, cluster, kafka, kind):
+    topic = cluster.topic_names[kind]
+    kafka.delete(topic)
+    until("the process has heard of it", lambda: topic in served.log())
+    check_stops(served)

@@ -1,4 +1,4 @@
-"""scripts/install-packages where nothing can be installed: it names what is missing."""
+"""scripts/install-packages where nothing can be installed; scripts/kafka started several at once."""
 import os
 import shutil
 import subprocess
@@ -61,3 +61,17 @@ def test_another_system_is_told_what_to_look_at(copy):
     result = install(copy, "bash")
     assert result.returncode == 1
     assert "not a Debian system" in result.stderr and "list.txt" in result.stderr
+
+
+def test_kafka_is_fetched_once_by_several_that_start_at_once(tmp_path):
+    (tmp_path / "scripts").mkdir()
+    for name in ("kafka", "kafka-pom.xml", "kafka-packages.txt", "install-packages"):
+        shutil.copy(ROOT / "scripts" / name, tmp_path / "scripts")
+    command = [str(tmp_path / "scripts/kafka"), "install"]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+               for _ in range(3)]
+    ended = [(*one.communicate(timeout=300), one.returncode) for one in started]
+    assert [code for _, _, code in ended] == [0, 0, 0], ended
+    assert sum("fetching" in errors for _, errors, _ in ended) == 1
+    jars = {jar.name for jar in (tmp_path / ".kafka/lib").glob("*.jar")}
+    assert any(jar.startswith("kafka-server-4.1") for jar in jars), jars
