@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <cstdio>
+
 #include "apps/audit_log.h"
 #include "apps/logging.h"
 #include "connectors/positions.h"
@@ -33,7 +35,21 @@ void add_place_options(CLI::App& command, PlaceOptions& options) {
                        "`cluster.brokers`");
     command.add_option("--program", options.program,
                        "the program; may be left out if a message is named, or there is but one");
-    command.add_flag("--json", options.json, "the document that the API answers with");
+}
+
+void add_as_of_option(CLI::App& command, std::string& as_of) {
+    command.add_option("--as-of", as_of,
+                       "a position, PARTITION:SEQUENCE, or a time: the last commit at or before it");
+}
+
+void tell_cost(PartitionId partition, const Past& past) {
+    const PastCost& cost = past.cost();
+    const std::string base = cost.base.value == 0
+                                 ? std::string("the log's beginning")
+                                 : "the snapshot at " + format_position(partition, cost.base);
+    std::fprintf(stderr, "as of %s: %s and %llu commits behind it, %.3f s\n",
+                 format_position(partition, past.models().tip().sequence).c_str(), base.c_str(),
+                 static_cast<unsigned long long>(cost.commits), cost.seconds);
 }
 
 Result<CommandHistory> CommandHistory::open(const PlaceOptions& options) {

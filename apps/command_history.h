@@ -16,9 +16,9 @@ struct PlaceOptions {
     std::optional<std::string> kafka;
     std::string program;  ///< empty: the message's, or the only one
     std::string as_of;    ///< empty: now
-    bool json = false;
 };
 void add_place_options(CLI::App& command, PlaceOptions& options);
+void add_as_of_option(CLI::App& command, std::string& as_of);
 
 class CommandHistory {
 public:
@@ -47,6 +47,9 @@ private:
     Genesis genesis_;
     std::unique_ptr<History> history_;
 };
+
+/// Says on stderr which place was found, and what that took: no part of the answer.
+void tell_cost(PartitionId partition, const Past& past);
 
 /// No commit lies beyond it.
 inline constexpr Sequence kLogEnd{UINT64_MAX};

@@ -66,17 +66,6 @@ private:
     int descriptor_;
 };
 
-/// The server's refusal, in one line if it is a problem document.
-Error refusal(const HttpResponse& answer) {
-    const auto json = parse_json(answer.body);
-    const JsonValue* detail = json ? json->find("detail") : nullptr;
-    const JsonValue* code = json ? json->find("code") : nullptr;
-    std::string text = "the server answered " + std::to_string(answer.status);
-    if (code != nullptr) text += " " + code->text;
-    text += ": " + (detail != nullptr ? detail->text : answer.body);
-    return {ErrorCode::invalid, text};
-}
-
 std::string text_of(const JsonValue& object, const char* member) {
     const JsonValue* value = object.find(member);
     return value == nullptr ? "?" : value->text;

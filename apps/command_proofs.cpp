@@ -54,12 +54,7 @@ Result<std::string> ask(const Options& options, const std::string& target) {
         client.request("GET", target, {{"Authorization", "Bearer " + options.token}});
     if (!answer) return answer.error();
     if (answer->status == 200) return answer->body;
-    const auto json = parse_json(answer->body);
-    const JsonValue* detail = json ? json->find("detail") : nullptr;
-    return Error{ErrorCode::invalid,
-                 "the broker answered " + std::to_string(answer->status) + ": " +
-                     (detail != nullptr ? detail->text : answer->body),
-                 {}};
+    return refusal(*answer);
 }
 
 /// "?a=1&b=2", of those that have a value.

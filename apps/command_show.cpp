@@ -21,6 +21,7 @@ struct Options {
     PlaceOptions place;
     std::string message, partner;
     std::string state = "all";
+    bool json = false;
 };
 
 /// What a subcommand looks at.
@@ -49,17 +50,6 @@ std::string name_of(const PartnerState& partner) {
 
 std::string name_of(const Actor& actor) { return actor.name + " (" + actor.sub + ")"; }
 
-/// What it took, for whoever wonders; not part of the answer.
-void tell_cost(const Place& place) {
-    const PastCost& cost = place.past->cost();
-    const std::string base = cost.base.value == 0
-                                 ? std::string("the log's beginning")
-                                 : "the snapshot at " + format_position(place.partition, cost.base);
-    std::fprintf(stderr, "as of %s: %s and %llu commits behind it, %.3f s\n",
-                 format_position(place.partition, place.models().tip().sequence).c_str(),
-                 base.c_str(), static_cast<unsigned long long>(cost.commits), cost.seconds);
-}
-
 Result<PartnerPtr> find_partner(const Place& place, const std::string& id) {
     auto partner = place.models().partner(place.program, PartnerId{id});
     if (!partner) return missing("partner");
@@ -77,7 +67,7 @@ Result<MessageView> find_message(const Place& place, const std::string& id) {
 Result<void> show_message(const Place& place, const Options& options) {
     const auto message = find_message(place, options.message);
     if (!message) return message.error();
-    if (options.place.json) {
+    if (options.json) {
         print_line(http::render_message(place.program, *message));
         return {};
     }
@@ -137,7 +127,7 @@ Result<void> show_recipients(const Place& place, const Options& options) {
         return name_of(*row.partner) + "  opened " + text_of(row.opened_at) + "  replied " +
                text_of(row.last_replied_at) + "  unread " + std::to_string(row.unread_replies);
     };
-    return show_list<RecipientRow>(options.place.json, ask, http::render_recipients, line);
+    return show_list<RecipientRow>(options.json, ask, http::render_recipients, line);
 }
 
 Result<void> show_inbox(const Place& place, const Options& options) {
@@ -151,7 +141,7 @@ Result<void> show_inbox(const Place& place, const Options& options) {
                (row.unread ? "  unread" : "  read  ") + "  opened " + text_of(row.opened_at) +
                "  replied " + text_of(row.replied_at) + "  " + row.card->subject;
     };
-    return show_list<InboxRow>(options.place.json, ask, http::render_profile_messages, line);
+    return show_list<InboxRow>(options.json, ask, http::render_profile_messages, line);
 }
 
 Result<void> show_conversation(const Place& place, const Options& options) {
@@ -161,7 +151,7 @@ Result<void> show_conversation(const Place& place, const Options& options) {
     if (!number) return missing("message");
     const auto found = place.models().conversation(place.program, *number, (*partner)->ordinal);
     if (!found) return missing("message");
-    if (options.place.json) {
+    if (options.json) {
         print_line(http::render_conversation(place.program, *found, http::Viewer::owner));
         return {};
     }
@@ -179,7 +169,7 @@ Result<void> show_partner(const Place& place, const Options& options) {
     const auto partner = find_partner(place, options.partner);
     if (!partner) return partner.error();
     const std::string json = http::render_partner(**partner);
-    if (options.place.json) {
+    if (options.json) {
         print_line(json);
         return {};
     }
@@ -205,7 +195,7 @@ Result<void> run_show(const Options& options, Show show) {
     if (!past) return past.error();
     const Place place{*program, history->partition_of(*program), std::move(*past)};
     Result<void> shown = show(place, options);
-    if (shown) tell_cost(place);
+    if (shown) tell_cost(place.partition, *place.past);
     return shown;
 }
 
@@ -260,12 +250,12 @@ Result<void> run_receipt(const Options& options) {
     if (!receipt) return receipt.error();
     if (!partner) {
         print_line(http::render_receipt(*program, *receipt));
-    } else if (options.place.json) {
+    } else if (options.json) {
         print_line(http::render_why(*program, *partner, *receipt));
     } else {
         print_why(*program, options, *receipt);
     }
-    tell_cost({*program, history->partition_of(*program), *past});
+    tell_cost(history->partition_of(*program), **past);
     return {};
 }
 
@@ -291,6 +281,7 @@ CLI::App* add(CLI::App& parent, const char* name, const char* help, Options& opt
               bool partner) {
     CLI::App* command = parent.add_subcommand(name, help);
     add_place_options(*command, options.place);
+    command->add_flag("--json", options.json, "the document that the API answers with");
     if (message) command->add_option("message", options.message, "its id")->required();
     if (partner) command->add_option("partner", options.partner, "its id")->required();
     return command;
@@ -307,9 +298,7 @@ void add_show_command(CLI::App& app, Chosen& chosen) {
     for (const Subcommand& one : kSubcommands) {
         auto options = std::make_shared<Options>();
         CLI::App* command = add(*parent, one.name, one.help, *options, one.message, one.partner);
-        command->add_option("--as-of", options->place.as_of,
-                            "a position, PARTITION:SEQUENCE, or a time: the last commit at or "
-                            "before it");
+        add_as_of_option(*command, options->place.as_of);
         if (one.show == show_recipients) {
             command->add_option("--state", options->state, "which of them")
                 ->check(CLI::IsMember({"all", "opened", "unopened", "replied"}));

@@ -26,6 +26,7 @@ int run_command_line(int count, const char* const* arguments) {
     add_audit_command(app, chosen);
     add_show_command(app, chosen);
     add_why_command(app, chosen);
+    add_export_command(app, chosen);
     add_snapshot_command(app, chosen);
     add_restore_command(app, chosen);
     try {

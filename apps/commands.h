@@ -27,6 +27,7 @@ void add_topics_command(CLI::App& app, Chosen& chosen);
 void add_audit_command(CLI::App& app, Chosen& chosen);
 void add_show_command(CLI::App& app, Chosen& chosen);
 void add_why_command(CLI::App& app, Chosen& chosen);
+void add_export_command(CLI::App& app, Chosen& chosen);
 void add_snapshot_command(CLI::App& app, Chosen& chosen);
 void add_restore_command(CLI::App& app, Chosen& chosen);
 

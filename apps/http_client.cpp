@@ -12,6 +12,8 @@
 #include <charconv>
 #include <chrono>
 
+#include "events/json_value.h"
+
 namespace tidings::apps {
 
 namespace asio = boost::asio;
@@ -24,6 +26,7 @@ namespace {
 constexpr std::chrono::seconds kConnectTimeout{10};
 constexpr std::chrono::seconds kAnswerTimeout{120};
 constexpr std::chrono::seconds kStreamTimeout{600};
+constexpr std::size_t kPieceBytes = 64 << 10;
 constexpr std::size_t kAnswerBytes = 256u << 20;  // an import's list of rejected lines may be long
 
 void set_headers(http::fields& fields, const Headers& headers) {
@@ -191,6 +194,61 @@ Result<HttpResponse> HttpClient::stream(std::string_view method, const std::stri
     if (!answer && error) return state_->fail("cut off by", error).error();
     if (error) state_->stream.reset();
     return answer;
+}
+
+Result<HttpResponse> HttpClient::download(const std::string& target, const Headers& headers,
+                                          const Sink& sink) {
+    http::request<http::empty_body> request{http::verb::get, state_->url.path + target, 11};
+    request.set(http::field::host, state_->authority);
+    set_headers(request, headers);
+    if (const auto connected = state_->connect(); !connected) return connected.error();
+    error_code error = state_->run(kAnswerTimeout, [&](auto done) {
+        http::async_write(*state_->stream, request, std::move(done));
+    });
+    if (error) return state_->fail("cannot write to", error).error();
+
+    http::response_parser<http::buffer_body> parser;
+    parser.body_limit(boost::none);
+    error = state_->run(kStreamTimeout, [&](auto done) {
+        http::async_read_header(*state_->stream, state_->buffer, parser, std::move(done));
+    });
+    if (error) return state_->fail("no answer from", error).error();
+    HttpResponse out;
+    out.status = parser.get().result_int();
+    for (const auto& field : parser.get()) {
+        out.headers.emplace_back(field.name_string(), field.value());
+    }
+    std::string piece(kPieceBytes, '\0');
+    while (!parser.is_done()) {
+        auto& body = parser.get().body();
+        body.data = piece.data();
+        body.size = piece.size();
+        body.more = true;
+        error = state_->run(kStreamTimeout, [&](auto done) {
+            http::async_read_some(*state_->stream, state_->buffer, parser, std::move(done));
+        });
+        if (error && error != http::error::need_buffer) {
+            return state_->fail("cut off by", error).error();
+        }
+        const std::string_view got(piece.data(), piece.size() - body.size);
+        if (out.status != 200) {
+            out.body += got.substr(0, kPieceBytes - std::min(kPieceBytes, out.body.size()));
+        } else if (const Result<void> taken = sink(got); !taken) {
+            state_->stream.reset();
+            return taken.error();
+        }
+    }
+    return out;
+}
+
+Error refusal(const HttpResponse& answer) {
+    const auto json = parse_json(answer.body);
+    const JsonValue* detail = json ? json->find("detail") : nullptr;
+    const JsonValue* code = json ? json->find("code") : nullptr;
+    std::string text = "the broker answered " + std::to_string(answer.status);
+    if (code != nullptr) text += " " + code->text;
+    text += ": " + (detail != nullptr ? detail->text : answer.body);
+    return {ErrorCode::invalid, text, {}};
 }
 
 std::string encode_segment(std::string_view text) {

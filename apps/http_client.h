@@ -1,4 +1,4 @@
-// A small synchronous HTTP/1.1 client over one kept-alive connection, for `import` and the demo.
+// A small synchronous HTTP/1.1 client over one kept-alive connection, for the subcommands.
 // http:// only. One thread uses a client.
 #pragma once
 
@@ -52,10 +52,20 @@ public:
     Result<HttpResponse> stream(std::string_view method, const std::string& target,
                                 const Headers& headers, const Source& source);
 
+    /// Takes a piece of an answer's body.
+    using Sink = std::function<Result<void>(std::string_view)>;
+    /// GETs a body of any length, which goes to `sink` piece by piece if the status is 200. Errors:
+    /// io (also a body that was cut off), and those of `sink`.
+    Result<HttpResponse> download(const std::string& target, const Headers& headers,
+                                  const Sink& sink);
+
 private:
     struct State;
     std::unique_ptr<State> state_;
 };
+
+/// What the broker said no with, in one line if it is a problem document.
+Error refusal(const HttpResponse& answer);
 
 /// Percent-encodes what may not stand in a path segment (RFC 3986).
 std::string encode_segment(std::string_view text);

@@ -45,6 +45,10 @@ inline constexpr std::size_t kImportChunkBytes =
 inline constexpr std::size_t kOpensChunk =
     50'000;  ///< opens in one command of a bulk request (measured knee)
 
+/// Exports under way in one process: each keeps rows from being thrown away for as long as its
+/// caller takes to read.
+inline constexpr std::size_t kExports = 16;
+
 // Log.
 inline constexpr std::size_t kCommitBytes = 16 << 20;  ///< one commit record; never split
 /// What one bulk upsert's event may take; patches beyond it are rejected, so that a run of one

@@ -77,7 +77,12 @@ std::optional<Timestamp> time(const RowSource& rows, std::uint32_t program, cons
     const RowScope scope(rows);
     const auto chunk = rows.peek<ColumnChunk>(of_message(Table::open_times, program, card.number)
                                                   .u32(partner.value / limits::kTimesChunk));
-    const std::int64_t stored = chunk->get(partner.value % limits::kTimesChunk);
+    return time(*chunk, card, partner);
+}
+
+std::optional<Timestamp> time(const ColumnChunk& times, const MessageCard& card,
+                              PartnerOrdinal partner) {
+    const std::int64_t stored = times.get(partner.value % limits::kTimesChunk);
     if (stored == 0) return std::nullopt;
     return Timestamp{card.sent_at.value + stored - 1};
 }

@@ -16,6 +16,9 @@ inline Key opened_set(std::uint32_t program, EventNumber message) {
 /// Nothing if the partner has not opened it.
 std::optional<Timestamp> time(const RowSource& rows, std::uint32_t program, const MessageCard& card,
                               PartnerOrdinal partner);
+/// The same, from the chunk of times that the partner is in.
+std::optional<Timestamp> time(const ColumnChunk& times, const MessageCard& card,
+                              PartnerOrdinal partner);
 std::vector<OpensBucket> by_interval(const CommittedRows& rows, std::uint32_t program,
                                      EventNumber message, OpensInterval interval);
 

@@ -156,6 +156,9 @@ struct TreeHead {
     Hash256 root;
 };
 
+class Export;
+struct ExportQuery;
+
 class ReadModels {
 public:
     virtual ~ReadModels() = default;
@@ -191,6 +194,9 @@ public:
     /// Non-empty intervals, oldest first.
     virtual std::vector<OpensBucket> opens(const ProgramId&, EventNumber message,
                                            OpensInterval) const = 0;
+
+    /// A whole table, from the rows of the tip as it is now. The models outlive it.
+    virtual std::unique_ptr<Export> export_rows(const ExportQuery&) const = 0;
 
     virtual InboxSummary inbox_summary(const ProgramId&, PartnerOrdinal) const = 0;
     /// Newest first. `times` fills opened_at and replied_at.

@@ -40,11 +40,7 @@ public:
         if (stats_->opens > 0) out.opened_at = opens::time(rows_, program_, *card_, partner);
         if (stats_->conversations == 0) return out;
         const auto conversation = conversations::find(rows_, program_, message_, partner);
-        if (!conversation) return out;
-        out.unread_replies = conversation->unread_replies;
-        if (conversation->partner_posts == 0) return out;
-        out.first_replied_at = conversation->first_replied_at;
-        out.last_replied_at = conversation->last_replied_at;
+        if (conversation) add_replies(out, *conversation);
         return out;
     }
 
@@ -102,6 +98,13 @@ Result<Page<RecipientRow>> by_reply(const CommittedRows& rows, std::uint32_t pro
 }
 
 }  // namespace
+
+void add_replies(RecipientRow& row, const ConversationRow& conversation) {
+    row.unread_replies = conversation.unread_replies;
+    if (conversation.partner_posts == 0) return;
+    row.first_replied_at = conversation.first_replied_at;
+    row.last_replied_at = conversation.last_replied_at;
+}
 
 Result<Page<RecipientRow>> list(const CommittedRows& rows, std::uint32_t program,
                                 EventNumber message, RecipientState state, const std::string& query,

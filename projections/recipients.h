@@ -10,4 +10,7 @@ Result<Page<RecipientRow>> list(const CommittedRows& rows, std::uint32_t program
                                 EventNumber message, RecipientState state, const std::string& query,
                                 const PageRequest& request);
 
+/// What the row says of the conversation.
+void add_replies(RecipientRow& row, const ConversationRow& conversation);
+
 }  // namespace tidings::recipients

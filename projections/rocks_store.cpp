@@ -3,6 +3,7 @@
 #include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/merge_operator.h>
+#include <rocksdb/snapshot.h>
 #include <rocksdb/table.h>
 #include <rocksdb/utilities/checkpoint.h>
 #include <rocksdb/write_batch.h>
@@ -98,6 +99,51 @@ private:
     }
 };
 
+std::optional<std::string> get_row(rocksdb::DB& db, const rocksdb::ReadOptions& options,
+                                   std::string_view key) {
+    std::string value;
+    const rocksdb::Status status = db.Get(options, {key.data(), key.size()}, &value);
+    if (status.IsNotFound()) return std::nullopt;
+    if (!status.ok()) throw StorageFailure("read: " + status.ToString());
+    return value;
+}
+
+void scan_rows(rocksdb::DB& db, rocksdb::ReadOptions options, std::string_view from,
+               std::string_view to, bool descending,
+               const std::function<bool(std::string_view, std::string_view)>& visit) {
+    const rocksdb::Slice lower(from.data(), from.size()), upper(to.data(), to.size());
+    options.iterate_lower_bound = &lower;
+    options.iterate_upper_bound = &upper;
+    const std::unique_ptr<rocksdb::Iterator> it(db.NewIterator(options));
+    for (descending ? it->SeekToLast() : it->SeekToFirst(); it->Valid();
+         descending ? it->Prev() : it->Next()) {
+        const rocksdb::Slice key = it->key(), value = it->value();
+        if (!visit({key.data(), key.size()}, {value.data(), value.size()})) return;
+    }
+    if (!it->status().ok()) throw StorageFailure("scan: " + it->status().ToString());
+}
+
+class RocksView final : public StoreView {
+public:
+    explicit RocksView(rocksdb::DB& db) : db_(db), snapshot_(&db) {
+        options_.snapshot = snapshot_.snapshot();
+    }
+    std::optional<std::string> get(std::string_view key) const override {
+        return get_row(db_, options_, key);
+    }
+    void scan(std::string_view from, std::string_view to, bool descending,
+              const std::function<bool(std::string_view, std::string_view)>& visit) const override {
+        rocksdb::ReadOptions options = options_;
+        options.fill_cache = false;
+        scan_rows(db_, options, from, to, descending, visit);
+    }
+
+private:
+    rocksdb::DB& db_;
+    rocksdb::ManagedSnapshot snapshot_;
+    rocksdb::ReadOptions options_;
+};
+
 class RocksStore final : public Store {
 public:
     RocksStore(std::unique_ptr<rocksdb::DB> db, std::shared_ptr<StoreResources> resources)
@@ -119,26 +165,16 @@ public:
     }
 
     std::optional<std::string> get(std::string_view key) const override {
-        std::string value;
-        const rocksdb::Status status = db_->Get({}, {key.data(), key.size()}, &value);
-        if (status.IsNotFound()) return std::nullopt;
-        if (!status.ok()) throw StorageFailure("read: " + status.ToString());
-        return value;
+        return get_row(*db_, {}, key);
     }
 
     void scan(std::string_view from, std::string_view to, bool descending,
               const std::function<bool(std::string_view, std::string_view)>& visit) const override {
-        rocksdb::ReadOptions options;
-        const rocksdb::Slice lower(from.data(), from.size()), upper(to.data(), to.size());
-        options.iterate_lower_bound = &lower;
-        options.iterate_upper_bound = &upper;
-        const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(options));
-        for (descending ? it->SeekToLast() : it->SeekToFirst(); it->Valid();
-             descending ? it->Prev() : it->Next()) {
-            const rocksdb::Slice key = it->key(), value = it->value();
-            if (!visit({key.data(), key.size()}, {value.data(), value.size()})) return;
-        }
-        if (!it->status().ok()) throw StorageFailure("scan: " + it->status().ToString());
+        scan_rows(*db_, {}, from, to, descending, visit);
+    }
+
+    std::unique_ptr<StoreView> freeze() const override {
+        return std::make_unique<RocksView>(*db_);
     }
 
     Result<void> flush(bool wait) override {

@@ -138,12 +138,12 @@ private:
 /// (Models' lock).
 class CommittedRows final : public RowSource {
 public:
-    CommittedRows(const Store& store, RowCache& cache) : store_(store), cache_(cache) {}
-    const Store& store() const { return store_; }
+    CommittedRows(const StoreView& store, RowCache& cache) : store_(store), cache_(cache) {}
+    const StoreView& store() const { return store_; }
     const RowPtr* load(const Key& key, const RowKind& kind, RowPtr& loaded) const override;
 
 private:
-    const Store& store_;
+    const StoreView& store_;
     RowCache& cache_;
 };
 

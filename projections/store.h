@@ -26,18 +26,27 @@ public:
     virtual std::size_t bytes() const = 0;
 };
 
-/// Reads from any thread; one writer. Read failures are thrown as StorageFailure.
-class Store {
+/// Rows to read, from any thread. Failures are thrown as StorageFailure.
+class StoreView {
 public:
-    virtual ~Store() = default;
-    virtual std::unique_ptr<StoreBatch> new_batch() const = 0;
-    /// Atomic. Not durable before a flush; what is durable is always a prefix of the writes.
-    virtual Result<void> write(StoreBatch& batch) = 0;
+    virtual ~StoreView() = default;
     virtual std::optional<std::string> get(std::string_view key) const = 0;
     /// Rows with from <= key < to, ascending (or descending), until `visit` returns false.
     virtual void scan(
         std::string_view from, std::string_view to, bool descending,
         const std::function<bool(std::string_view, std::string_view)>& visit) const = 0;
+};
+
+/// One writer.
+class Store : public StoreView {
+public:
+    virtual std::unique_ptr<StoreBatch> new_batch() const = 0;
+    /// Atomic. Not durable before a flush; what is durable is always a prefix of the writes.
+    virtual Result<void> write(StoreBatch& batch) = 0;
+    /// The rows as they are now, whatever is written later: for long scans, whose rows are not worth
+    /// a place in caches. Costs nothing but that what it sees is not thrown away. The store outlives
+    /// it.
+    virtual std::unique_ptr<StoreView> freeze() const = 0;
     /// Makes every write so far durable; with `wait` false only starts to.
     virtual Result<void> flush(bool wait) = 0;
     /// Puts a durable copy of every write so far into `directory`, which is made; its parent is

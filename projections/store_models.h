@@ -50,6 +50,7 @@ public:
     Result<Page<RecipientRow>> recipients(const ProgramId&, EventNumber, RecipientState,
                                           const std::string&, const PageRequest&) const override;
     std::vector<OpensBucket> opens(const ProgramId&, EventNumber, OpensInterval) const override;
+    std::unique_ptr<Export> export_rows(const ExportQuery&) const override;
     InboxSummary inbox_summary(const ProgramId&, PartnerOrdinal) const override;
     Result<Page<InboxRow>> inbox(const ProgramId&, PartnerOrdinal, bool unread_only, bool times,
                                  const PageRequest&) const override;

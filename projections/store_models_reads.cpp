@@ -2,6 +2,7 @@
 #include "projections/bytes.h"
 #include "projections/conversations.h"
 #include "projections/cursor.h"
+#include "projections/exports.h"
 #include "projections/idempotency.h"
 #include "projections/inboxes.h"
 #include "projections/messages.h"
@@ -130,6 +131,11 @@ std::vector<OpensBucket> StoreModels::opens(const ProgramId& id, EventNumber mes
     const Reading in(*this, id);
     if (!in.found()) return {};
     return opens::by_interval(in.rows, in.number(), message, interval);
+}
+
+std::unique_ptr<Export> StoreModels::export_rows(const ExportQuery& query) const {
+    const ReadLock lock(mutex_);
+    return exports::open(store_->freeze(), tip_, query);
 }
 
 InboxSummary StoreModels::inbox_summary(const ProgramId& id, PartnerOrdinal partner) const {

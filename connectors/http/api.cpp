@@ -59,6 +59,7 @@ void add_api_routes(Router& router, Broker& broker, ApiOptions options) {
     add_program_routes(router, *api);
     add_bulk_routes(router, *api);
     add_message_routes(router, *api);
+    add_export_routes(router, *api);
     add_conversation_routes(router, *api);
     add_receipt_routes(router, *api);
     add_portal_routes(router, *api);

@@ -85,6 +85,14 @@ bool CommandCallers::has(const CommandId& id, const CallerDigest& caller) const 
     return false;
 }
 
+std::shared_ptr<void> ExportPlaces::take() {
+    if (taken_->fetch_add(1) >= limits::kExports) {
+        taken_->fetch_sub(1);
+        return nullptr;
+    }
+    return {taken_.get(), [taken = taken_](void*) { taken->fetch_sub(1); }};
+}
+
 Result<ProgramScope> find_program(Api& api, const Request& request) {
     const ProgramId program{request.parameters[0]};
     ReadModelsPtr models = request.past ? request.past : api.broker.read(program);

@@ -3,7 +3,9 @@
 // for one request.
 #pragma once
 
+#include <atomic>
 #include <initializer_list>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
@@ -38,6 +40,17 @@ private:
     Generation latest_, older_;
 };
 
+/// How many exports are under way. Thread-safe.
+class ExportPlaces {
+public:
+    /// A place for as long as it is held; null: all are taken.
+    std::shared_ptr<void> take();
+
+private:
+    std::shared_ptr<std::atomic<std::size_t>> taken_ =
+        std::make_shared<std::atomic<std::size_t>>(0);
+};
+
 /// What handlers work with.
 struct Api {
     Api(Broker& the_broker, const ApiOptions& the_options)
@@ -45,6 +58,7 @@ struct Api {
     Broker& broker;
     const ApiOptions options;
     CommandCallers callers;
+    ExportPlaces exports;
 };
 
 // Finding what a path names. All errors are not_found.
@@ -192,6 +206,7 @@ inline const std::vector<Role> kPartner = {Role::partner};
 void add_program_routes(Router& router, Api& api);
 void add_bulk_routes(Router& router, Api& api);
 void add_message_routes(Router& router, Api& api);
+void add_export_routes(Router& router, Api& api);
 void add_conversation_routes(Router& router, Api& api);
 void add_portal_routes(Router& router, Api& api);
 void add_receipt_routes(Router& router, Api& api);

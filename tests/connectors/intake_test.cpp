@@ -12,6 +12,7 @@
 #include <thread>
 
 #include "connectors/await_outcome.h"
+#include "projections/exports.h"
 #include "tests/support/catch.h"
 
 namespace tidings::upstream {
@@ -71,6 +72,7 @@ public:
     std::vector<OpensBucket> opens(const ProgramId&, EventNumber, OpensInterval) const override {
         return {};
     }
+    std::unique_ptr<Export> export_rows(const ExportQuery&) const override { return nullptr; }
     InboxSummary inbox_summary(const ProgramId&, PartnerOrdinal) const override { return {}; }
     Result<Page<InboxRow>> inbox(const ProgramId&, PartnerOrdinal, bool, bool,
                                  const PageRequest&) const override {

@@ -32,6 +32,7 @@ public:
               const std::function<bool(std::string_view, std::string_view)>& visit) const override {
         store_->scan(from, to, descending, visit);
     }
+    std::unique_ptr<StoreView> freeze() const override { return store_->freeze(); }
     Result<void> flush(bool wait) override { return store_->flush(wait); }
     Result<void> snapshot(const std::filesystem::path& directory) override {
         return store_->snapshot(directory);

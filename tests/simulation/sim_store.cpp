@@ -52,6 +52,43 @@ void change_rows(SimRows& rows, const std::vector<SimChange>& changes) {
     }
 }
 
+std::optional<std::string> get_row(const SimRows& rows, std::string_view key) {
+    const auto found = rows.find(key);
+    if (found == rows.end()) return std::nullopt;
+    return found->second;
+}
+
+void scan_rows(const SimRows& rows, std::string_view from, std::string_view to, bool descending,
+               const std::function<bool(std::string_view, std::string_view)>& visit) {
+    const auto begin = rows.lower_bound(from);
+    const auto end = rows.lower_bound(to);
+    if (!descending) {
+        for (auto row = begin; row != end; ++row)
+            if (!visit(row->first, row->second)) return;
+        return;
+    }
+    for (auto row = end; row != begin;) {
+        --row;
+        if (!visit(row->first, row->second)) return;
+    }
+}
+
+/// A copy.
+class SimView final : public StoreView {
+public:
+    explicit SimView(SimRows rows) : rows_(std::move(rows)) {}
+    std::optional<std::string> get(std::string_view key) const override {
+        return get_row(rows_, key);
+    }
+    void scan(std::string_view from, std::string_view to, bool descending,
+              const std::function<bool(std::string_view, std::string_view)>& visit) const override {
+        scan_rows(rows_, from, to, descending, visit);
+    }
+
+private:
+    const SimRows rows_;
+};
+
 Error full() { return {ErrorCode::io, "the simulated disk is full", {}}; }
 
 }  // namespace
@@ -88,26 +125,16 @@ void SimStore::fail_if_due() const {
 
 std::optional<std::string> SimStore::get(std::string_view key) const {
     fail_if_due();
-    const auto found = rows_.find(key);
-    if (found == rows_.end()) return std::nullopt;
-    return found->second;
+    return get_row(rows_, key);
 }
 
 void SimStore::scan(std::string_view from, std::string_view to, bool descending,
                     const std::function<bool(std::string_view, std::string_view)>& visit) const {
     fail_if_due();
-    const auto begin = rows_.lower_bound(from);
-    const auto end = rows_.lower_bound(to);
-    if (!descending) {
-        for (auto row = begin; row != end; ++row)
-            if (!visit(row->first, row->second)) return;
-        return;
-    }
-    for (auto row = end; row != begin;) {
-        --row;
-        if (!visit(row->first, row->second)) return;
-    }
+    scan_rows(rows_, from, to, descending, visit);
 }
+
+std::unique_ptr<StoreView> SimStore::freeze() const { return std::make_unique<SimView>(rows_); }
 
 Result<void> SimStore::flush(bool) {
     if (disk_.full || disk_.dead) return full();

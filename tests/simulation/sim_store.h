@@ -39,6 +39,7 @@ public:
     std::optional<std::string> get(std::string_view key) const override;
     void scan(std::string_view from, std::string_view to, bool descending,
               const std::function<bool(std::string_view, std::string_view)>& visit) const override;
+    std::unique_ptr<StoreView> freeze() const override;
     Result<void> flush(bool wait) override;
     /// The simulator copies disks instead ("restores from another node's snapshot").
     Result<void> snapshot(const std::filesystem::path&) override {
