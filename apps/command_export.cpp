@@ -130,7 +130,8 @@ Result<std::uint64_t> export_directory(const Options& options, Output& out, Prog
         }
     }
     http::ExportText text(
-        models, query, options.format == "csv" ? http::ExportFormat::csv : http::ExportFormat::ndjson);
+        models, query,
+        options.format == "csv" ? http::ExportFormat::csv : http::ExportFormat::ndjson);
     while (const auto piece = text.next()) {
         if (Result<void> written = out.write(*piece); !written) return written.error();
         progress.update(text.rows());

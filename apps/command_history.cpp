@@ -38,8 +38,9 @@ void add_place_options(CLI::App& command, PlaceOptions& options) {
 }
 
 void add_as_of_option(CLI::App& command, std::string& as_of) {
-    command.add_option("--as-of", as_of,
-                       "a position, PARTITION:SEQUENCE, or a time: the last commit at or before it");
+    command.add_option(
+        "--as-of", as_of,
+        "a position, PARTITION:SEQUENCE, or a time: the last commit at or before it");
 }
 
 void tell_cost(PartitionId partition, const Past& past) {

@@ -104,9 +104,8 @@ private:
     }
 
     ExportSlice take_members() {
-        const std::span<const std::uint32_t> members =
-            std::span(members_).subspan(taken_).first(
-                std::min(kSliceRows, members_.size() - taken_));
+        const std::span<const std::uint32_t> members = std::span(members_).subspan(taken_).first(
+            std::min(kSliceRows, members_.size() - taken_));
         taken_ += members.size();
         ExportSlice slice{card_, {}, {}, {}};
         slice.recipients.resize(members.size());
@@ -129,14 +128,14 @@ private:
         const std::uint64_t range = std::uint64_t{ordinals.back()} - ordinals.front() + 1;
         if (ordinals.size() > 1 && range <= kDenseEnoughToScan * ordinals.size()) {
             const Key from = partner_key(*program_, {ordinals.front()});
-            store_->scan(from.view(), prefix_end(partner_key(*program_, {ordinals.back()}).view()),
-                         false, [&](std::string_view key, std::string_view value) {
-                             if (key_number(key, kKeyPrefix, 4) == ordinals[out.size()]) {
-                                 out.push_back(
-                                     std::make_shared<PartnerRow>(PartnerRow::decode(value)));
-                             }
-                             return out.size() < ordinals.size();
-                         });
+            store_->scan(
+                from.view(), prefix_end(partner_key(*program_, {ordinals.back()}).view()), false,
+                [&](std::string_view key, std::string_view value) {
+                    if (key_number(key, kKeyPrefix, 4) == ordinals[out.size()]) {
+                        out.push_back(std::make_shared<PartnerRow>(PartnerRow::decode(value)));
+                    }
+                    return out.size() < ordinals.size();
+                });
         } else {
             for (const std::uint32_t ordinal : ordinals) {
                 auto row = partners::find(rows_, *program_, PartnerOrdinal{ordinal});

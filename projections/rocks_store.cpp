@@ -173,9 +173,7 @@ public:
         scan_rows(*db_, {}, from, to, descending, visit);
     }
 
-    std::unique_ptr<StoreView> freeze() const override {
-        return std::make_unique<RocksView>(*db_);
-    }
+    std::unique_ptr<StoreView> freeze() const override { return std::make_unique<RocksView>(*db_); }
 
     Result<void> flush(bool wait) override {
         rocksdb::FlushOptions options;

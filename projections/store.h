@@ -43,9 +43,9 @@ public:
     virtual std::unique_ptr<StoreBatch> new_batch() const = 0;
     /// Atomic. Not durable before a flush; what is durable is always a prefix of the writes.
     virtual Result<void> write(StoreBatch& batch) = 0;
-    /// The rows as they are now, whatever is written later: for long scans, whose rows are not worth
-    /// a place in caches. Costs nothing but that what it sees is not thrown away. The store outlives
-    /// it.
+    /// The rows as they are now, whatever is written later: for long scans, whose rows are not
+    /// worth a place in caches. Costs nothing but that what it sees is not thrown away. The store
+    /// outlives it.
     virtual std::unique_ptr<StoreView> freeze() const = 0;
     /// Makes every write so far durable; with `wait` false only starts to.
     virtual Result<void> flush(bool wait) = 0;

@@ -15,12 +15,13 @@ constexpr std::size_t kPieceBytes = 64 << 10;
 constexpr std::chrono::milliseconds kPieceTime{2};
 
 constexpr std::string_view kMessageColumns[] = {
-    "message_id", "sent_at", "sender_id", "sender_name", "subject", "body", "replies_enabled",
-    "plan", "audience_type", "audience", "audience_digest", "recipients", "opens", "open_rate",
-    "replied", "unread_replies"};
+    "message_id",    "sent_at",   "sender_id",       "sender_name",
+    "subject",       "body",      "replies_enabled", "plan",
+    "audience_type", "audience",  "audience_digest", "recipients",
+    "opens",         "open_rate", "replied",         "unread_replies"};
 constexpr std::string_view kRecipientColumns[] = {
-    "message_id", "sent_at", "partner_id", "email",   "name",
-    "surname",    "status",  "opened",     "opened_at", "replied",
+    "message_id",       "sent_at",         "partner_id",    "email",     "name",
+    "surname",          "status",          "opened",        "opened_at", "replied",
     "first_replied_at", "last_replied_at", "unread_replies"};
 constexpr std::string_view kOpenColumns[] = {"message_id", "sent_at", "partner_id", "opened_at"};
 constexpr std::string_view kPostColumns[] = {"message_id", "partner_id",  "post_id",   "posted_by",

@@ -10,6 +10,7 @@ PROGRAM = "acme"
 PARTNERS = [f"p{n:02}" for n in range(24)]
 TAGS = ["premium", "new", "łódź"]
 CSV = {"Accept": "text/csv"}
+EXPORTS = ["messages", "recipients", "opens", "conversations"]
 
 
 @dataclass
@@ -165,6 +166,8 @@ class RandomHistory:
             Question(f"{program}/partners", {"query": self.random.choice(["p1", "Ł"])}),
             Question(f"{program}/summary"),
             Question(f"{program}/tags"),
+            Question(f"{program}/exports/{self.random.choice(EXPORTS)}",
+                     {"format": self.random.choice(["ndjson", "csv"])}),
         ])
 
     def record(self):
