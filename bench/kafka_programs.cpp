@@ -3,6 +3,7 @@
 #include <future>
 
 #include "apps/data_directory.h"
+#include "apps/generations.h"
 #include "apps/node.h"
 #include "bench/check.h"
 #include "bench/partners.h"
@@ -38,7 +39,7 @@ KafkaPrograms::KafkaPrograms(const kafka::Settings& settings, const std::filesys
     const auto rows = make_row_memory(memory.row_cache_bytes);
     for (std::uint32_t p = 0; p < partitions; ++p) {
         ModelsOptions models_options;
-        models_options.directory = apps::models_directory(data, PartitionId{p});
+        models_options.directory = apps::Generations(data, PartitionId{p}).live().value();
         models_options.resources = resources;
         models_options.row_memory = rows;
         auto models = value_of(Models::open(models_options), "read models");
