@@ -322,7 +322,8 @@ Result<void> Rebuilds::compare(Build& build, bool accept_difference) {
     const auto models = read_digests(live, rebuilt);
     if (cancelled_) return stopping();
     update(build.partition, [&](RebuildProgress& progress) {
-        progress.position = progress.target = progress.compared = end.last;
+        progress.position = progress.target = end.last;
+        progress.compared = end.last;
         if (models) progress.models = *models;
     });
     if (models && is_equal(*models)) return {};

@@ -51,8 +51,8 @@ void render(JsonWriter& json, const RebuildProgress& rebuild) {
     json.key("target").number(rebuild.target.value);
     json.key("commits_per_second").number(static_cast<std::uint64_t>(rebuild.commits_per_second));
     if (rebuild.seconds_left) json.key("seconds_left").number(*rebuild.seconds_left);
-    if (rebuild.compared.value != 0) {
-        json.key("compared").string(format_position(rebuild.partition, rebuild.compared));
+    if (rebuild.compared) {
+        json.key("compared").string(format_position(rebuild.partition, *rebuild.compared));
     }
     json.key("models").open_array();
     for (const ComparedModel& model : rebuild.models) {

@@ -1,6 +1,5 @@
 """Read models are made anew while they are served: under load, after a kill, over a difference, and
 by a start that finds those of an older version."""
-import json
 import random
 import re
 import signal
