@@ -7,8 +7,8 @@
 
 #include "apps/commands.h"
 #include "apps/data_directory.h"
-#include "apps/generations.h"
 #include "apps/directory_options.h"
+#include "apps/generations.h"
 #include "apps/lock_file.h"
 #include "apps/log_walk.h"
 #include "apps/progress.h"

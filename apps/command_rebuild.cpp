@@ -276,8 +276,7 @@ Result<bool> rebuild(const Options& options) {
         if (!rebuilt) return rebuilt.error();
         const Result<void> followed = follow_logs(*logs, *rebuilt, "rebuild");
         if (!followed) return followed.error();
-        const Result<bool> compared =
-            compare(options.data, *logs, *rebuilt, options.swap);
+        const Result<bool> compared = compare(options.data, *logs, *rebuilt, options.swap);
         if (!compared) return compared.error();
         equal = *compared;
     }  // closed, so that the directories may move
@@ -306,8 +305,8 @@ void add_rebuild_command(CLI::App& app, Chosen& chosen) {
                                            "with the new ones; otherwise of a stopped one.");
     CLI::Option* url = command->add_option("--url", options->running.url,
                                            "the running broker, as http://127.0.0.1:8080");
-    CLI::Option* token = command->add_option("--token", options->running.token,
-                                             "a token with the role platform");
+    CLI::Option* token =
+        command->add_option("--token", options->running.token, "a token with the role platform");
     url->needs(token);
     token->needs(url);
     command
@@ -322,13 +321,12 @@ void add_rebuild_command(CLI::App& app, Chosen& chosen) {
     command->add_option("--kafka", options->kafka,
                         "Kafka brokers, where the log is there; instead of the file's "
                         "`cluster.brokers`");
-    CLI::Option* into =
-        command->add_option("--into", options->into,
-                        "empty directory for the new read models; left out: they are thrown away "
-                        "after the comparison, or swapped in");
-    CLI::Option* swap =
-        command->add_flag("--swap", options->swap,
-                          "make the new ones live; the old ones are kept in models.old");
+    CLI::Option* into = command->add_option(
+        "--into", options->into,
+        "empty directory for the new read models; left out: they are thrown away "
+        "after the comparison, or swapped in");
+    CLI::Option* swap = command->add_flag(
+        "--swap", options->swap, "make the new ones live; the old ones are kept in models.old");
     url->excludes(into)->excludes(swap);
     command->callback([options, &chosen] {
         chosen = [options] {

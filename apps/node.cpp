@@ -64,8 +64,8 @@ Result<void> Node::open_embedded() {
     slots_ = std::vector<Slot>(logs->size());
     std::vector<std::future<Result<OpenedModels>>> opening;
     for (const auto& log : *logs) {
-        opening.push_back(std::async(std::launch::async, &Node::open_models, this,
-                                     log->genesis().partition));
+        opening.push_back(
+            std::async(std::launch::async, &Node::open_models, this, log->genesis().partition));
     }
     for (std::size_t i = 0; i < opening.size(); ++i) {
         Result<OpenedModels> opened = opening[i].get();

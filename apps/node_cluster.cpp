@@ -198,8 +198,8 @@ Result<void> Node::adopt(PartitionId partition) {
     PartitionHostOptions options = host_options(partition, opened->anew);
     options.decides = false;
     options.patient = true;
-    auto host = std::make_unique<PartitionHost>(cluster_->make_log(partition),
-                                                std::move(opened->models), *codec_, clock_, options);
+    auto host = std::make_unique<PartitionHost>(
+        cluster_->make_log(partition), std::move(opened->models), *codec_, clock_, options);
     host->start();
     put_host(partition, std::move(host));
     if (cancelled_) host_of(partition)->begin_stop(std::chrono::milliseconds(0));

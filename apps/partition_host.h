@@ -94,11 +94,11 @@ public:
     /// `live`: what the partition folds into, at `tip`.
     using Task = std::function<Result<void>(Models& live, const Tip& tip)>;
     /// Runs `task` on the partition's thread between two steps, and waits for it. One caller at a
-    /// time. Errors: overloaded (the partition has stopped, or `cancelled` was set before it began);
-    /// the task's.
+    /// time. Errors: overloaded (the partition has stopped, or `cancelled` was set before it
+    /// began); the task's.
     Result<void> between_steps(const Task& task, const std::atomic<bool>& cancelled);
-    /// Within a task: `models`, which stand at the tip, are the live ones from now on. Returns those
-    /// that were; readers may hold them for a while. Errors: log_mismatch.
+    /// Within a task: `models`, which stand at the tip, are the live ones from now on. Returns
+    /// those that were; readers may hold them for a while. Errors: log_mismatch.
     Result<std::shared_ptr<Models>> replace_models(std::shared_ptr<Models> models);
 
     /// Errors: why commands are not accepted now.

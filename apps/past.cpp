@@ -243,9 +243,9 @@ private:
     Models& models_;
     const PastEnd& end_;
     PastCost& cost_;
-    Tip at_;                         ///< of what is folded
-    std::vector<Hash256> leaves_;    ///< of what is not yet published
-    std::size_t folded_bytes_ = 0;   ///< and of its records
+    Tip at_;                        ///< of what is folded
+    std::vector<Hash256> leaves_;   ///< of what is not yet published
+    std::size_t folded_bytes_ = 0;  ///< and of its records
 };
 
 }  // namespace

@@ -36,7 +36,8 @@ Result<JsonValue> parse_answer(const HttpResponse& answer) {
     auto json = parse_json(answer.body);
     if (answer.status == 200 || answer.status == 202) {
         if (json && json->find("partitions") != nullptr) return json;
-        return Error{ErrorCode::malformed, "the server's answer is not a rebuild's: " + answer.body};
+        return Error{ErrorCode::malformed,
+                     "the server's answer is not a rebuild's: " + answer.body};
     }
     std::string text = "the server answered " + std::to_string(answer.status);
     const std::string detail = json ? text_of(*json, "detail") : std::string();

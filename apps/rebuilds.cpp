@@ -77,8 +77,7 @@ Rebuilds::~Rebuilds() {
     stop();
 }
 
-Result<void> Rebuilds::rebuild(const std::vector<PartitionId>& partitions,
-                               bool accept_difference) {
+Result<void> Rebuilds::rebuild(const std::vector<PartitionId>& partitions, bool accept_difference) {
     for (const PartitionId partition : partitions) {
         if (partition.value < options_.partitions && options_.host(partition) != nullptr) continue;
         return Error{ErrorCode::invalid,
@@ -281,14 +280,15 @@ Result<void> Rebuilds::follow(Build& build) {
         });
         if (now >= build.next_line) {
             build.next_line = now + kLineEvery;
-            spdlog::info("{}", format_progress(
-                                   {"partition=" + std::to_string(build.partition.value) +
-                                        " rebuild, commits:",
-                                    Unit::count, done, done + left, elapsed},
-                                   false));
+            spdlog::info("{}",
+                         format_progress({"partition=" + std::to_string(build.partition.value) +
+                                              " rebuild, commits:",
+                                          Unit::count, done, done + left, elapsed},
+                                         false));
         }
         if (position.value != before) continue;
-        if (auto paused = pause(kPoll); !paused) return paused;  // what was applied is not readable yet
+        if (auto paused = pause(kPoll); !paused)
+            return paused;  // what was applied is not readable yet
     }
 }
 
@@ -338,11 +338,10 @@ Result<void> Rebuilds::compare(Build& build, bool accept_difference) {
     build.models.reset();
     fs::rename(build.directory, build.generations.differing(), error);
     if (error) return io_error("cannot move " + build.directory.string(), error);
-    return Error{
-        ErrorCode::corruption,
-        what + ". The live ones stay; those rebuilt are kept in " +
-            build.generations.differing().string(),
-        {}};
+    return Error{ErrorCode::corruption,
+                 what + ". The live ones stay; those rebuilt are kept in " +
+                     build.generations.differing().string(),
+                 {}};
 }
 
 Result<std::vector<ComparedModel>> Rebuilds::read_digests(const fs::path& live,
@@ -395,15 +394,15 @@ Result<void> Rebuilds::take_over(Build& build) {
         }
     }
     const Sequence position = build.models->tip().sequence;
-    update(build.partition, [&](RebuildProgress& progress) {
-        progress.position = progress.target = position;
-    });
+    update(build.partition,
+           [&](RebuildProgress& progress) { progress.position = progress.target = position; });
     while (true) {
         const auto named = build.generations.make_next_live();
         if (named) break;
-        spdlog::error("partition={} rebuilt read models are in use, and will not be found at the "
-                      "next start: {}",
-                      build.partition.value, named.error().detail);
+        spdlog::error(
+            "partition={} rebuilt read models are in use, and will not be found at the "
+            "next start: {}",
+            build.partition.value, named.error().detail);
         if (auto paused = pause(kNameAgain); !paused) return paused;
     }
     build.models.reset();

@@ -1,5 +1,6 @@
 // P8: all read models of a partition made anew from its log, on one thread: from the embedded log,
-// and from Kafka beside the topic alone; and Kafka Streams that restores a store from its changelog.
+// and from Kafka beside the topic alone; and Kafka Streams that restores a store from its
+// changelog.
 #include <sys/resource.h>
 
 #include <array>

@@ -148,8 +148,7 @@ void KafkaPrograms::open_in_bulk(std::uint32_t partition, EventNumber message,
         // each its own time within the minute before, as opens that were collected have
         const std::int64_t time_ms = clock_.now().value + 60'000;
         for (std::uint64_t i = from; i < to; ++i) {
-            open.groups.back().at.push_back(
-                {time_ms - static_cast<std::int64_t>(mix(i) % 60'000)});
+            open.groups.back().at.push_back({time_ms - static_cast<std::int64_t>(mix(i) % 60'000)});
         }
         Place& place = places_.at(partition);
         Command command = make_command(place, std::move(open));

@@ -71,8 +71,9 @@ void add_options(CLI::App& app, Options& options, Environment& environment) {
     app.add_option("--server", options.server, "the tidings program; default: beside this one");
     app.add_option("--config", environment.config_lines,
                    "more settings for the server, e.g. 'http.io_threads = 1'");
-    app.add_option("--kafka", environment.kafka_brokers,
-                   "brokers for P5, P8 and P9, e.g. 127.0.0.1:9092; default: scripts/kafka starts one");
+    app.add_option(
+        "--kafka", environment.kafka_brokers,
+        "brokers for P5, P8 and P9, e.g. 127.0.0.1:9092; default: scripts/kafka starts one");
     app.add_option("--serve-empty", options.empty_body, "serve bodies of this many bytes")
         ->group("");
 }

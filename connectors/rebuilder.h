@@ -31,7 +31,7 @@ struct RebuildProgress {
     Sequence position, target;  ///< commits folded; and those that the live ones have
     double commits_per_second = 0;
     std::optional<std::uint64_t> seconds_left = {};
-    std::optional<Sequence> compared = {};    ///< nothing: not yet
+    std::optional<Sequence> compared = {};   ///< nothing: not yet
     std::vector<ComparedModel> models = {};  ///< empty: not yet, or the live ones cannot be read
     std::string problem = {};
 };

@@ -124,8 +124,8 @@ Task<Result<Response>> start_rebuild(Api& api, Request& request) {
     }
     std::vector<PartitionId> chosen;
     for (std::uint32_t p = 0; p < api.broker.partitions(); ++p) {
-        const bool asked = wanted.partition ? wanted.partition->value == p
-                                            : api.broker.holds(PartitionId{p});
+        const bool asked =
+            wanted.partition ? wanted.partition->value == p : api.broker.holds(PartitionId{p});
         if (asked) chosen.push_back(PartitionId{p});
     }
     const Result<void> begun = api.options.rebuilder->rebuild(chosen, wanted.accept_difference);

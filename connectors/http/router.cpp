@@ -322,8 +322,8 @@ Task<Response> Router::run(const Route& route, Request& request) const {
     }
     const bool about_data = !route.roles.empty() || !request.program().empty();
     if (options_.open != nullptr && !*options_.open && about_data && !request.own) {
-        co_return problem(error(ErrorCode::not_caught_up,
-                                "the broker is starting; /readyz says how far it is"));
+        co_return problem(
+            error(ErrorCode::not_caught_up, "the broker is starting; /readyz says how far it is"));
     }
     std::string failure;
     try {

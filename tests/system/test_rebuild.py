@@ -13,6 +13,7 @@ import pytest
 import tidings
 from books import Books, Callers, Load, PARTNERS
 from kafka_fleet import Metrics, until
+from kafka_load import PatientLoad, open_books, settled
 from programs import import_lines, make_program, ok, record_opens, send
 from settling import ask_again, settle
 from tidings import Client, StartFailed, at, run
@@ -368,25 +369,22 @@ def test_the_command(fleet):
 def test_on_kafka(cluster):
     """Of a decider and of a follower, each of its own read models, while both serve."""
     first, second = cluster.processes(None, None)
-    prepare(first)
-    callers, books = Callers(first), Books()
+    books, callers = open_books(first)
     callers.reach(first.address, second.address)
     ends = []
-
-    def while_they_work():
+    with PatientLoad(books, callers, 9) as load:
+        load.wait(100)
         for process in (first, second):
             ends.append(rebuild(process.platform()))
-
-    Load(books, callers, 9).run(400, while_they_work)
-    assert not books.strange, books.strange[:3]
+            load.wait(50)
     for end in ends:
         check_equal(end, partitions=2)
-    ask_again(books, callers)
-    assert books.unknown == 0
-    settle(books, callers)
-    cluster.check_equal()
+    assert not books.unavailable and not books.broken, books.troubles()
+    settled(books, callers, first)
+    settled(books, callers, second)
+    wanted = cluster.check_equal()
     change_layout(first, 0, 1)
     first.start()
     second.start()
     assert "older version" in first.log()
-    cluster.check_equal()
+    assert cluster.check_equal() == wanted
