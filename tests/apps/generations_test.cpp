@@ -47,11 +47,11 @@ TEST_CASE("the first generation is live until another one was named") {
     CHECK(generations.next().value() == world.models() / "p0.1");
     world.make("p0");
     world.make("p0.1");
-    REQUIRE(generations.make_next_live());
+    REQUIRE(generations.make_next_live().has_value());
     CHECK(generations.live().value() == world.models() / "p0.1");
     CHECK(generations.next().value() == world.models() / "p0.2");
     CHECK(world.generations(1).live().value() == world.models() / "p1");
-    REQUIRE(generations.make_next_live());
+    REQUIRE(generations.make_next_live().has_value());
     CHECK(generations.live().value() == world.models() / "p0.2");
 }
 
@@ -62,22 +62,22 @@ TEST_CASE("a process that dies between any two steps leaves one live generation"
     SECTION("while the new one is built: the old one is live, the part is kept") {
         world.make("p0.1");
         world.make("p0.compare");
-        REQUIRE(generations.remove_others());
+        REQUIRE(generations.remove_others().has_value());
         CHECK(generations.live().value() == world.models() / "p0");
         CHECK(world.names() == std::set<std::string>{"p0", "p0.1"});
     }
     SECTION("before the name is complete") {
         world.make("p0.1");
         world.write("p0.live.new", "p0");
-        REQUIRE(generations.remove_others());
+        REQUIRE(generations.remove_others().has_value());
         CHECK(generations.live().value() == world.models() / "p0");
-        REQUIRE(generations.make_next_live());
+        REQUIRE(generations.make_next_live().has_value());
         CHECK(generations.live().value() == world.models() / "p0.1");
     }
     SECTION("after the name: the new one is live, the old one goes") {
         world.make("p0.1");
-        REQUIRE(generations.make_next_live());
-        REQUIRE(generations.remove_others());
+        REQUIRE(generations.make_next_live().has_value());
+        REQUIRE(generations.remove_others().has_value());
         CHECK(generations.live().value() == world.models() / "p0.1");
         CHECK(world.names() == std::set<std::string>{"p0.1", "p0.live"});
     }
@@ -95,7 +95,7 @@ TEST_CASE("what belongs to others, or is kept to be looked at, is not removed") 
         world.make(name);
     }
     std::set<std::string> wanted = world.names();
-    REQUIRE(world.generations().remove_others());
+    REQUIRE(world.generations().remove_others().has_value());
     wanted.erase("p0.2");
     CHECK(world.names() == wanted);
 }

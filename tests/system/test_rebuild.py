@@ -3,6 +3,7 @@ by a start that finds those of an older version."""
 import random
 import re
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -275,6 +276,50 @@ def test_a_start_on_an_older_layout_makes_them_anew(fleet):
     server.restart()
     assert server.stop() == 0
     assert server.digests() == wanted
+
+
+def test_readiness_while_they_are_made_anew(fleet):
+    """Nobody is answered from what is not complete, and how long it will take is said."""
+    server = fleet.deployment().start()
+    prepare(server)
+    for number in range(5):
+        import_lines(server.platform(), "acme", [
+            {"id": f"i{number}-{n}", "email": f"i{n}@x.example", "tags": ["a", "b"]}
+            for n in range(20_000)])
+    partners = ok(server.owner().get(at("programs", "acme", "summary"))).json["partners"]
+    assert server.stop() == 0
+    for partition in range(PARTITIONS):
+        change_layout(server, partition, 1)
+    token = server.token("owner", "acme")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    not_ready, early = [], []
+    with subprocess.Popen([str(tidings.BINARY), "serve", "--data", str(server.directory),
+                           "--listen", f"127.0.0.1:{port}"],
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            deadline = time.monotonic() + 60
+            while True:
+                assert time.monotonic() < deadline and process.poll() is None
+                client = Client(("127.0.0.1", port), token)
+                try:
+                    ready = client.get("/readyz")
+                    summary = client.get(at("programs", "acme", "summary"))
+                except ConnectionError:
+                    continue
+                finally:
+                    client.close()
+                if summary.status == 200:
+                    break
+                not_ready.append(ready)
+                early.append(summary)
+        finally:
+            process.send_signal(signal.SIGTERM)
+    assert summary.json["partners"] == partners
+    assert all(answer.code == "not_caught_up" for answer in early)
+    told = [a.json["detail"] for a in not_ready if a.status == 503]
+    assert any("makes its read models anew" in one for one in told), told
 
 
 def test_a_kill_while_an_older_layout_is_left(fleet):
