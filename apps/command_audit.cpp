@@ -16,6 +16,7 @@
 #include "apps/commands.h"
 #include "apps/data_directory.h"
 #include "apps/directory_options.h"
+#include "apps/generations.h"
 #include "apps/logging.h"
 #include "apps/progress.h"
 #include "events/codec.h"
@@ -219,10 +220,11 @@ PartitionAudit verify_partition(AuditedLog& log, LogPosition end, const Config& 
     std::unique_ptr<Models> models;
     if (!checkpoints.empty()) {
         // what vouches for them is the checkpoint; without them less is known
-        auto opened =
-            Models::open({.directory = models_directory(config.data, log.genesis().partition),
-                          .read_only = true});
-        if (opened) models = std::move(*opened);
+        const auto live = Generations(config.data, log.genesis().partition).live();
+        if (live) {
+            auto opened = Models::open({.directory = *live, .read_only = true});
+            if (opened) models = std::move(*opened);
+        }
     }
     CheckpointCheck check(codec, std::move(checkpoints), models.get());
     AuditWalk walk(log, codec, end);

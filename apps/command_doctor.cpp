@@ -8,6 +8,7 @@
 #include "apps/commands.h"
 #include "apps/data_directory.h"
 #include "apps/directory_options.h"
+#include "apps/generations.h"
 #include "apps/lock_file.h"
 #include "apps/log_walk.h"
 #include "apps/progress.h"
@@ -133,7 +134,12 @@ void Examination::check_token_keys() {
 
 std::unique_ptr<Models> Examination::open_models(PartitionId partition) {
     ModelsOptions options;
-    options.directory = models_directory(data_, partition);
+    const auto directory = Generations(data_, partition).live();
+    if (!directory) {
+        bad(directory.error().detail, "tidings rebuild --swap --data " + data_.string());
+        return nullptr;
+    }
+    options.directory = *directory;
     options.read_only = true;
     const std::string name = "partition " + std::to_string(partition.value) + ": read models";
     std::error_code error;
@@ -263,11 +269,12 @@ void Examination::check_models_on_kafka() {
                                " and start: they are made anew from the log";
     std::error_code error;
     for (std::uint32_t p = 0; p < kMostPartitions; ++p) {
-        const fs::path directory = models_directory(data_, PartitionId{p});
-        if (!fs::exists(directory, error)) continue;
+        const auto live = Generations(data_, PartitionId{p}).live();
+        if (!live) bad(live.error().detail, remedy);
+        if (!live || !fs::exists(*live, error)) continue;
         const std::string name = "partition " + std::to_string(p) + ": read models";
         try {  // storage failures are thrown
-            const auto models = Models::open({.directory = directory, .read_only = true});
+            const auto models = Models::open({.directory = *live, .read_only = true});
             if (models) {
                 check_models(name, **models, remedy);
             } else {

@@ -10,6 +10,7 @@
 #include "apps/audit_log.h"
 #include "apps/data_directory.h"
 #include "apps/directory_options.h"
+#include "apps/generations.h"
 #include "apps/http_client.h"
 #include "apps/lock_file.h"
 #include "apps/logging.h"
@@ -110,8 +111,9 @@ public:
         }
         std::unique_ptr<Models>& models = models_[partition];
         if (!models) {
-            auto opened =
-                Models::open({.directory = models_directory(data_, partition), .read_only = true});
+            const auto directory = Generations(data_, partition).live();
+            if (!directory) return directory.error();
+            auto opened = Models::open({.directory = *directory, .read_only = true});
             if (!opened) return opened.error();
             models = std::move(*opened);
         }

@@ -1,6 +1,7 @@
 // `tidings rebuild`: makes the read models anew from the log, beside the live ones, and compares.
 #include <algorithm>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -9,8 +10,10 @@
 #include "apps/commands.h"
 #include "apps/data_directory.h"
 #include "apps/directory_options.h"
+#include "apps/generations.h"
 #include "apps/lock_file.h"
 #include "apps/progress.h"
+#include "apps/rebuild_client.h"
 #include "core/partition_loop.h"
 #include "events/codec.h"
 #include "projections/models.h"
@@ -34,6 +37,7 @@ struct Options {
     std::string data;  ///< of it
     std::string into;
     bool swap = false;
+    RebuildRequest running;  ///< with a URL: instead of everything above
 };
 
 class NoObserver final : public CommitObserver {
@@ -44,13 +48,17 @@ public:
 using ModelsSet = std::vector<std::unique_ptr<Models>>;
 using LogSet = std::vector<std::unique_ptr<Log>>;
 
-/// One Models for each of the logs, in `directory`/pN.
-Result<ModelsSet> open_models(const fs::path& directory, const LogSet& logs) {
+using PathOf = std::function<Result<fs::path>(PartitionId)>;
+
+/// One Models for each of the logs, in the directory that `path_of` says.
+Result<ModelsSet> open_models(const PathOf& path_of, const LogSet& logs) {
     const auto resources = make_store_resources(kBlockCacheBytes, kWriteBufferBytes);
     ModelsSet all;
     for (const auto& log : logs) {
+        const auto path = path_of(log->genesis().partition);
+        if (!path) return path.error();
         ModelsOptions options;
-        options.directory = directory / ("p" + std::to_string(log->genesis().partition.value));
+        options.directory = *path;
         options.resources = resources;
         auto models = Models::open(options);
         if (!models) return models.error();
@@ -131,8 +139,9 @@ void print_differences(const ModelsSet& live, const ModelsSet& rebuilt) {
 }
 
 /// The live models, caught up with the log, and their digest. Errors: they can't be opened or read.
-Result<std::pair<ModelsSet, Hash256>> read_live(const fs::path& directory, const LogSet& logs) {
-    Result<ModelsSet> live = open_models(directory, logs);
+Result<std::pair<ModelsSet, Hash256>> read_live(const fs::path& data, const LogSet& logs) {
+    Result<ModelsSet> live =
+        open_models([&](PartitionId p) { return Generations(data, p).live(); }, logs);
     if (!live) return live.error();
     try {
         const Result<void> followed = follow_logs(logs, *live, "live");
@@ -150,16 +159,16 @@ Result<std::pair<ModelsSet, Hash256>> read_live(const fs::path& directory, const
 
 /// Prints both digests; false: they differ, or the live ones can't be read (which is no reason not
 /// to swap them out).
-Result<bool> compare(const fs::path& live_directory, const LogSet& logs, const ModelsSet& rebuilt,
+Result<bool> compare(const fs::path& data, const LogSet& logs, const ModelsSet& rebuilt,
                      bool swap) {
     const Hash256 new_digest = digest_of(rebuilt);
     std::error_code ignored;  // "not there" and "can't be seen" are told by the opening below
-    if (!fs::exists(live_directory, ignored)) {
+    if (!fs::exists(models_directory(data), ignored)) {
         print_digest("rebuilt", new_digest, rebuilt);
         std::printf("there are no live read models to compare with\n");
         return true;
     }
-    const auto live = read_live(live_directory, logs);
+    const auto live = read_live(data, logs);
     if (!live) {
         print_digest("rebuilt", new_digest, rebuilt);
         std::printf("the live read models cannot be used: %s\n", live.error().detail.c_str());
@@ -232,8 +241,9 @@ Result<LogSet> open_kafka_logs(const Options& options, std::unique_ptr<Cluster>&
     const bool some = fs::exists(models_directory(options.data), unseen);
     LogSet all;
     for (const Genesis& genesis : cluster->genesis()) {
-        const fs::path models = models_directory(options.data, genesis.partition);
-        if (!some || fs::exists(models, unseen))
+        const auto models = Generations(options.data, genesis.partition).live();
+        if (!models) return models.error();
+        if (!some || fs::exists(*models, unseen))
             all.push_back(cluster->make_log(genesis.partition));
     }
     return all;
@@ -257,12 +267,16 @@ Result<bool> rebuild(const Options& options) {
                                         ? open_embedded_logs(options)
                                         : open_kafka_logs(options, cluster);
         if (!logs) return logs.error();
-        const Result<ModelsSet> rebuilt = open_models(*target, *logs);
+        // as the first generation of each: so models.rebuild can become models
+        const Result<ModelsSet> rebuilt = open_models(
+            [&](PartitionId p) -> Result<fs::path> {
+                return *target / ("p" + std::to_string(p.value));
+            },
+            *logs);
         if (!rebuilt) return rebuilt.error();
         const Result<void> followed = follow_logs(*logs, *rebuilt, "rebuild");
         if (!followed) return followed.error();
-        const Result<bool> compared =
-            compare(models_directory(options.data), *logs, *rebuilt, options.swap);
+        const Result<bool> compared = compare(options.data, *logs, *rebuilt, options.swap);
         if (!compared) return compared.error();
         equal = *compared;
     }  // closed, so that the directories may move
@@ -285,20 +299,38 @@ Result<bool> rebuild(const Options& options) {
 void add_rebuild_command(CLI::App& app, Chosen& chosen) {
     auto options = std::make_shared<Options>();
     CLI::App* command = app.add_subcommand("rebuild",
-                                           "Make the read models anew from the log (the broker "
-                                           "must be stopped), and compare them with "
-                                           "the live ones: exit status 1 if they differ.");
+                                           "Make the read models anew from the log, and compare "
+                                           "them with the live ones: exit status 1 if they "
+                                           "differ. With --url in a running broker, which goes on "
+                                           "with the new ones; otherwise of a stopped one.");
+    CLI::Option* url = command->add_option("--url", options->running.url,
+                                           "the running broker, as http://127.0.0.1:8080");
+    CLI::Option* token =
+        command->add_option("--token", options->running.token, "a token with the role platform");
+    url->needs(token);
+    token->needs(url);
+    command
+        ->add_option("--partition", options->running.partition,
+                     "this partition alone; left out: all that the running broker holds")
+        ->needs(url);
+    command
+        ->add_flag("--accept-difference", options->running.accept_difference,
+                   "let the running broker go on with the new ones even if they differ")
+        ->needs(url);
     add_directory_options(*command, options->directory);
     command->add_option("--kafka", options->kafka,
                         "Kafka brokers, where the log is there; instead of the file's "
                         "`cluster.brokers`");
-    command->add_option("--into", options->into,
-                        "empty directory for the new read models; left out: they are thrown away "
-                        "after the comparison, or swapped in");
-    command->add_flag("--swap", options->swap,
-                      "make the new ones live; the old ones are kept in models.old");
+    CLI::Option* into = command->add_option(
+        "--into", options->into,
+        "empty directory for the new read models; left out: they are thrown away "
+        "after the comparison, or swapped in");
+    CLI::Option* swap = command->add_flag(
+        "--swap", options->swap, "make the new ones live; the old ones are kept in models.old");
+    url->excludes(into)->excludes(swap);
     command->callback([options, &chosen] {
         chosen = [options] {
+            if (!options->running.url.empty()) return rebuild_running(options->running);
             const Result<Config> config = read_settings(options->directory);
             if (!config) return report(config.error());
             options->config = *config;

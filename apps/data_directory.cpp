@@ -60,9 +60,6 @@ fs::path log_directory(const fs::path& data, PartitionId partition) {
     return log_directory(data) / partition_name(partition.value);
 }
 fs::path models_directory(const fs::path& data) { return data / "models"; }
-fs::path models_directory(const fs::path& data, PartitionId partition) {
-    return models_directory(data) / partition_name(partition.value);
-}
 
 Result<void> make_data_directory(const fs::path& data) {
     std::error_code error;
@@ -71,6 +68,20 @@ Result<void> make_data_directory(const fs::path& data) {
     if (!error && !fs::is_directory(data, error))
         error = std::make_error_code(std::errc::not_a_directory);
     if (error) return io_error("cannot make the data directory " + data.string(), error);
+    return {};
+}
+
+Result<void> write_durably(const fs::path& path, const std::string& content) {
+    const auto failed = [&path] {
+        return Error{ErrorCode::io, "cannot write " + path.string() + ": " + std::strerror(errno)};
+    };
+    const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (file < 0) return failed();
+    const ssize_t put = ::write(file, content.data(), content.size());
+    const bool whole = put == static_cast<ssize_t>(content.size()) && ::fsync(file) == 0;
+    const Error error = failed();
+    ::close(file);
+    if (!whole) return error;
     return {};
 }
 

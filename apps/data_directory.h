@@ -1,10 +1,11 @@
 // Where things lie under a data directory, and opening all partitions of its log together.
-//   LOCK  keys/  log/p0 log/p1 ...  models/p0 models/p1 ...
+//   LOCK  keys/  log/p0 log/p1 ...  models/ (see generations.h)
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "core/result.h"
@@ -17,7 +18,6 @@ inline constexpr std::uint32_t kDefaultPartitions = 4;
 std::filesystem::path log_directory(const std::filesystem::path& data);
 std::filesystem::path log_directory(const std::filesystem::path& data, PartitionId partition);
 std::filesystem::path models_directory(const std::filesystem::path& data);
-std::filesystem::path models_directory(const std::filesystem::path& data, PartitionId partition);
 
 /// Creates it, readable by its owner alone, if it is missing. Errors: io.
 Result<void> make_data_directory(const std::filesystem::path& data);
@@ -38,6 +38,8 @@ Result<std::vector<std::unique_ptr<EmbeddedLog>>> open_logs(
 Result<std::vector<std::unique_ptr<EmbeddedLogReader>>> open_log_readers(
     const std::filesystem::path& data, EmbeddedLogReader::Mode mode);
 
+/// A file of its own, durable when it returns; its name is not: see sync_directory. Errors: io.
+Result<void> write_durably(const std::filesystem::path& path, const std::string& content);
 /// Makes what was renamed or created in `directory` durable. Errors: io.
 Result<void> sync_directory(const std::filesystem::path& directory);
 

@@ -42,24 +42,9 @@ Result<std::unique_ptr<Node>> Node::open(const NodeOptions& options) {
     const Result<void> opened = options.cluster ? node->open_cluster() : node->open_embedded();
     if (!opened) return opened.error();
     node->make_auditor();
+    node->make_rebuilds();
     if (const Result<void> history = node->open_history(); !history) return history.error();
     return node;
-}
-
-ModelsOptions Node::models_options(PartitionId partition) const {
-    ModelsOptions models;
-    models.directory = models_directory(options_.data, partition);
-    models.resources = store_resources_;
-    models.row_memory = row_memory_;
-    return models;
-}
-
-PartitionHostOptions Node::host_options(PartitionId partition) const {
-    PartitionHostOptions host;
-    host.snapshots = snapshots_directory(options_.data, partition);
-    host.snapshot_policy = options_.snapshots;
-    host.metrics = options_.metrics;
-    return host;
 }
 
 void Node::put_host(PartitionId partition, std::unique_ptr<PartitionHost> host) {
@@ -77,19 +62,19 @@ Result<void> Node::open_embedded() {
                           make_log_resources(kLogCacheBytes, options_.log_buffer_bytes));
     if (!logs) return logs.error();
     slots_ = std::vector<Slot>(logs->size());
-    std::vector<std::future<Result<std::unique_ptr<Models>>>> opening;
+    std::vector<std::future<Result<OpenedModels>>> opening;
     for (const auto& log : *logs) {
         opening.push_back(
-            std::async(std::launch::async, Models::open, models_options(log->genesis().partition)));
+            std::async(std::launch::async, &Node::open_models, this, log->genesis().partition));
     }
     for (std::size_t i = 0; i < opening.size(); ++i) {
-        Result<std::unique_ptr<Models>> models = opening[i].get();
-        if (!models) return models.error();
+        Result<OpenedModels> opened = opening[i].get();
+        if (!opened) return opened.error();
+        const PartitionId partition{static_cast<std::uint32_t>(i)};
         embedded_logs_.push_back((*logs)[i].get());
-        put_host(PartitionId{static_cast<std::uint32_t>(i)},
-                 std::make_unique<PartitionHost>(
-                     std::move((*logs)[i]), std::move(*models), *codec_, clock_,
-                     host_options(PartitionId{static_cast<std::uint32_t>(i)})));
+        put_host(partition, std::make_unique<PartitionHost>(
+                                std::move((*logs)[i]), std::move(opened->models), *codec_, clock_,
+                                host_options(partition, opened->anew)));
         slots_[i].held = true;
     }
     return {};
@@ -111,6 +96,7 @@ Result<void> Node::start() {
         const Result<void> started = slot.owner->wait_started();
         if (!started) return started.error();
     }
+    for (std::uint32_t p = 0; p < partitions(); ++p) rebuilds_->resume(PartitionId{p});
     return {};
 }
 
@@ -134,6 +120,7 @@ void Node::stop(std::chrono::milliseconds grace) {
     }
     publisher_.reset();
     auditor_.reset();
+    rebuilds_.reset();
     if (history_) history_->stop();
     for (const Slot& slot : slots_) {
         if (slot.owner) slot.owner->begin_stop(grace);

@@ -19,6 +19,7 @@
 #include "apps/lock_file.h"
 #include "apps/partition_host.h"
 #include "apps/placement.h"
+#include "apps/rebuilds.h"
 #include "connectors/keys.h"
 #include "core/codec.h"
 #include "events/embedded_log.h"
@@ -67,6 +68,8 @@ public:
     const KeyRing& keys() const { return *keys_; }
     /// Not after stop().
     const AuditSource& audit_source() const { return *auditor_; }
+    /// Not after stop().
+    Rebuilder& rebuilder() { return *rebuilds_; }
     PartitionFigures figures(PartitionId partition) const;
     /// Null on the embedded log.
     Cluster* cluster() { return cluster_.get(); }
@@ -115,12 +118,22 @@ private:
     Node(const NodeOptions& options, LockFile lock, std::unique_ptr<KeyRing> keys);
     Result<void> open_embedded();
     Result<void> open_cluster();
-    ModelsOptions models_options(PartitionId partition) const;
-    PartitionHostOptions host_options(PartitionId partition) const;
+    /// The live read models; where an older version made them, those that take their place.
+    struct OpenedModels {
+        std::unique_ptr<Models> models;
+        bool anew = false;
+    };
+    Result<OpenedModels> open_models(PartitionId partition) const;
+    Result<OpenedModels> open_anew(const Generations& generations, PartitionId partition,
+                                   ModelsOptions options) const;
+    PartitionHostOptions host_options(PartitionId partition, bool anew) const;
+    void make_rebuilds();
     void put_host(PartitionId partition, std::unique_ptr<PartitionHost> host);
     PartitionHost* host_of(PartitionId partition) const;
     void run_timer();
     void make_auditor();
+    /// A partition's log, read beside its own thread. Any thread.
+    Result<std::unique_ptr<CommitSource>> open_log(PartitionId partition);
     Result<void> open_history();
     void add_history_metrics();
 
@@ -149,6 +162,7 @@ private:
     std::unique_ptr<Auditor> auditor_;         ///< null after stop()
     std::unique_ptr<kafka::EventPublisher> publisher_;  ///< null where nothing is published
     std::unique_ptr<History> history_;
+    std::unique_ptr<Rebuilds> rebuilds_;  ///< null after stop()
 
     mutable std::mutex view_mutex_;
     std::shared_ptr<const View> view_;

@@ -193,16 +193,17 @@ void Node::balance() {
 }
 
 Result<void> Node::adopt(PartitionId partition) {
-    Result<std::unique_ptr<Models>> models = Models::open(models_options(partition));
-    if (!models) return models.error();
-    PartitionHostOptions options = host_options(partition);
+    Result<OpenedModels> opened = open_models(partition);
+    if (!opened) return opened.error();
+    PartitionHostOptions options = host_options(partition, opened->anew);
     options.decides = false;
     options.patient = true;
-    auto host = std::make_unique<PartitionHost>(cluster_->make_log(partition), std::move(*models),
-                                                *codec_, clock_, options);
+    auto host = std::make_unique<PartitionHost>(
+        cluster_->make_log(partition), std::move(opened->models), *codec_, clock_, options);
     host->start();
     put_host(partition, std::move(host));
     if (cancelled_) host_of(partition)->begin_stop(std::chrono::milliseconds(0));
+    rebuilds_->resume(partition);
     return {};
 }
 

@@ -33,20 +33,22 @@ Result<SendReceipt> find_receipt(const Past& past, const Codec& codec, const Pro
 
 }  // namespace
 
+Result<std::unique_ptr<CommitSource>> Node::open_log(PartitionId partition) {
+    if (cluster_ == nullptr) {
+        return std::unique_ptr<CommitSource>(
+            std::make_unique<OwnLog>(*embedded_logs_.at(partition.value)));
+    }
+    // clients of its own, so that whoever reads it holds up nothing else
+    auto log =
+        open_kafka_log(cluster_->options().settings, cluster_->genesis().at(partition.value));
+    if (!log) return log.error();
+    return std::unique_ptr<CommitSource>(std::move(*log));
+}
+
 Result<void> Node::open_history() {
     HistoryOptions options;
     options.data = options_.data;
-    options.open_log = [this](PartitionId partition) -> Result<std::unique_ptr<CommitSource>> {
-        if (cluster_ == nullptr) {
-            return std::unique_ptr<CommitSource>(
-                std::make_unique<OwnLog>(*embedded_logs_.at(partition.value)));
-        }
-        // clients of its own, so that the past holds up nothing else
-        auto log =
-            open_kafka_log(cluster_->options().settings, cluster_->genesis().at(partition.value));
-        if (!log) return log.error();
-        return std::unique_ptr<CommitSource>(std::move(*log));
-    };
+    options.open_log = [this](PartitionId partition) { return open_log(partition); };
     auto history = History::open(std::move(options));
     if (!history) return history.error();
     history_ = std::move(*history);

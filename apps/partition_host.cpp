@@ -41,6 +41,8 @@ PartitionHost::PartitionHost(std::unique_ptr<Log> log, std::shared_ptr<Models> m
       models_(std::move(models)),
       clock_(clock),
       patient_(options.patient),
+      anew_(options.anew),
+      on_caught_up_(options.on_caught_up),
       metrics_(options.metrics),
       loop_(*log_, codec, *models_, *this, options.decides),
       decides_(options.decides) {
@@ -154,7 +156,7 @@ Result<void> PartitionHost::ready() const {
             return {};
         case State::starting:
             return Error{ErrorCode::not_caught_up,
-                         name + " is catching up" + (problem_ ? ": " + problem_->detail : "")};
+                         name + how_far() + (problem_ ? ": " + problem_->detail : "")};
         case State::retrying:
             return Error{ErrorCode::io, name + " cannot write its log and keeps trying: " +
                                             problem_.value_or(Error{}).detail};
@@ -223,11 +225,13 @@ Result<void> PartitionHost::catch_up() {
     positions_.reached(start.sequence);
     counters_.applied = start.sequence.value;
     const std::uint64_t total = end->value - std::min(end->value, start.next_record.value);
+    counters_.catch_up_began_ms = clock_.steady_ms();
+    counters_.catch_up_total = total;
 
     const auto began = SteadyClock::now();
     auto next_line = began + kProgressEvery;
     const auto show = [&](SteadyClock::time_point now) {
-        const std::uint64_t done = loop_.tip().next_record.value - start.next_record.value;
+        const std::uint64_t done = counters_.catch_up_done;
         const auto elapsed = std::chrono::duration_cast<milliseconds>(now - began);
         spdlog::info("{}", format_progress({"partition=" + std::to_string(partition_.value) +
                                                 " catching up, commits:",
@@ -242,6 +246,7 @@ Result<void> PartitionHost::catch_up() {
         }
         if (!step) return step.error();
         if (*step == StepResult::waiting) pause(kAppendPoll);
+        counters_.catch_up_done = loop_.tip().next_record.value - start.next_record.value;
         const auto now = SteadyClock::now();
         if (now < next_line) continue;
         show(now);
@@ -254,6 +259,9 @@ Result<void> PartitionHost::catch_up() {
         retry_later(checked.error());
     }
     if (stopping_) return {};
+    if (on_caught_up_) {
+        if (auto done = on_caught_up_(); !done) return done;
+    }
     recovered();
     spdlog::info("partition={} ready sequence={} applied={} seconds={:.3f}", partition_.value,
                  loop_.tip().sequence.value, loop_.tip().sequence.value - start.sequence.value,
@@ -275,6 +283,7 @@ Result<StepResult> PartitionHost::step() {
 
 /// One step; false: the thread ends.
 bool PartitionHost::turn() {
+    if (has_task_.load(std::memory_order_acquire)) run_task();
     // not before everybody who waits here was answered
     if (parked_ && outcomes_.size() == 0 && wait_parked()) return true;
     if (!run_started_) run_started_ = SteadyClock::now();
@@ -365,6 +374,7 @@ void PartitionHost::recovered() {
 
 void PartitionHost::end(std::optional<Error> error) {
     accepting_ = false;
+    end_tasks();
     if (error) {
         spdlog::error("partition={} stopped code={} reason={}", partition_.value,
                       name_of(error->code), error->detail);

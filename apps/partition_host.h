@@ -7,6 +7,7 @@
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -41,6 +42,10 @@ struct PartitionHostOptions {
     std::filesystem::path snapshots;  ///< where they are put; empty: none are made
     SnapshotPolicy snapshot_policy;
     http::Metrics* metrics = nullptr;  ///< outlives the host
+    bool anew = false;                 ///< the models are being made from the log: says so
+    /// Called once, by the partition's thread, when it has caught up with its log. An error ends
+    /// it.
+    std::function<Result<void>()> on_caught_up = {};
 };
 
 class PartitionHost final : private CommitObserver {
@@ -84,7 +89,18 @@ public:
     void begin_stop(std::chrono::milliseconds grace);
     void stop();
 
-    std::shared_ptr<const Models> models() const { return models_; }
+    std::shared_ptr<const Models> models() const;
+
+    /// `live`: what the partition folds into, at `tip`.
+    using Task = std::function<Result<void>(Models& live, const Tip& tip)>;
+    /// Runs `task` on the partition's thread between two steps, and waits for it. One caller at a
+    /// time. Errors: overloaded (the partition has stopped, or `cancelled` was set before it
+    /// began); the task's.
+    Result<void> between_steps(const Task& task, const std::atomic<bool>& cancelled);
+    /// Within a task: `models`, which stand at the tip, are the live ones from now on. Returns
+    /// those that were; readers may hold them for a while. Errors: log_mismatch.
+    Result<std::shared_ptr<Models>> replace_models(std::shared_ptr<Models> models);
+
     /// Errors: why commands are not accepted now.
     Result<void> ready() const;
     PartitionFigures figures() const;
@@ -92,12 +108,22 @@ public:
 private:
     enum class State { starting, running, retrying, parked, stopped };
 
+    /// A task that waits for the partition's thread, or is run by it.
+    struct Waiting {
+        const Task& task;
+        bool begun = false;
+        std::optional<Result<void>> result;
+    };
+
     void run();
     bool turn();
+    void run_task();
+    void end_tasks();
     bool wait_parked();
     std::string trouble() const;
     Result<StepResult> step();
     Result<void> catch_up();
+    std::string how_far() const;
     void retry_later(const Error& error);
     void recovered();
     void end(std::optional<Error> error);
@@ -112,9 +138,11 @@ private:
 
     const PartitionId partition_;
     const std::unique_ptr<Log> log_;
-    const std::shared_ptr<Models> models_;  ///< readers share it
+    mutable std::mutex models_mutex_;
+    std::shared_ptr<Models> models_;  ///< readers share it; the partition's thread replaces it
     IngressClock& clock_;
-    const bool patient_;
+    const bool patient_, anew_;
+    const std::function<Result<void>()> on_caught_up_;
     http::Metrics* const metrics_;
     PartitionLoop loop_;
     OutcomeWaiters outcomes_;
@@ -132,6 +160,12 @@ private:
     bool had_caught_up_ = false;
     std::optional<Error> problem_;  ///< while retrying or stopped
 
+    std::mutex task_mutex_;
+    std::condition_variable task_done_;
+    Waiting* task_ = nullptr;
+    bool takes_tasks_ = true;
+    std::atomic<bool> has_task_{false};
+
     std::mutex sleep_mutex_;
     std::condition_variable sleep_;
     std::atomic<bool> signalled_{false};
@@ -148,6 +182,8 @@ private:
         std::atomic<std::uint64_t> commits{0}, commands{0}, own_commits{0}, lost_races{0},
             skipped{0}, alarms{0}, retries{0}, applied{0}, lag{0};
         std::atomic<std::int64_t> all_applied_ms{0};  ///< when nothing was left to apply
+        std::atomic<std::uint64_t> catch_up_done{0}, catch_up_total{0};
+        std::atomic<std::int64_t> catch_up_began_ms{0};
         std::array<std::atomic<std::uint64_t>, 4> outcomes{};
     };
     Counters counters_;

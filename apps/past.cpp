@@ -46,21 +46,6 @@ Result<void> link_files(const fs::path& from, const fs::path& to) {
     return {};
 }
 
-/// The log holds the commit that the tip is of.
-Result<void> check_on_chain(CommitSource& log, const Codec& codec, const Tip& tip) {
-    if (tip.sequence.value == 0) return {};
-    std::vector<CommitRecord> records;
-    auto read = log.read_commits(LogPosition{tip.next_record.value - 1}, 1, records);
-    if (!read && read.error().code != ErrorCode::log_mismatch) return read;
-    if (read && !records.empty() && records.front().position.value + 1 == tip.next_record.value) {
-        const auto envelope = codec.decode_envelope(records.front().bytes);
-        if (envelope && envelope->hash == tip.hash && envelope->sequence == tip.sequence) return {};
-    }
-    return Error{ErrorCode::log_mismatch,
-                 commit_name(tip.sequence) + " of the snapshot is not in the log",
-                 {}};
-}
-
 bool is_beyond(const Facts& facts, const PastEnd& end) {
     if (!end.program) return false;
     const auto program = facts.program(*end.program);
@@ -172,54 +157,117 @@ ScratchDirectory::~ScratchDirectory() {
     if (!path_.empty()) fs::remove_all(path_, unseen);
 }
 
+namespace {
+
+/// Folds commits, and publishes many of them together: a batch for each costs more than its rows.
+class Replay {
+public:
+    Replay(CommitSource& log, const Codec& codec, Models& models, const PastEnd& end,
+           PastCost& cost)
+        : log_(log), codec_(codec), models_(models), end_(end), cost_(cost), at_(models.tip()) {
+        if (at_ == Tip{}) at_.hash = log.genesis().hash;
+    }
+    ~Replay() {
+        if (folded_bytes_ > 0) models_.drop();
+    }
+    Replay(const Replay&) = delete;
+    Replay& operator=(const Replay&) = delete;
+
+    Result<std::optional<CommitRecord>> run(const std::atomic<bool>* cancelled) {
+        LogPosition from = at_.next_record;
+        while (at_.sequence < end_.last) {
+            std::vector<CommitRecord> records;
+            if (auto read = log_.read_commits(from, limits::kRunBytes, records); !read) {
+                return read.error();
+            }
+            if (records.empty()) break;
+            for (CommitRecord& record : records) {
+                if (at_.sequence == end_.last) break;
+                if (cancelled != nullptr && *cancelled) {
+                    return Error{ErrorCode::overloaded, "the process is ending", {}};
+                }
+                from = LogPosition{record.position.value + 1};
+                const auto beyond = take(record);
+                if (!beyond) return beyond.error();
+                if (*beyond) return std::optional<CommitRecord>(std::move(record));
+            }
+        }
+        if (auto published = publish(); !published) return published.error();
+        return std::optional<CommitRecord>();
+    }
+
+private:
+    static constexpr std::size_t kTogether = 1 << 20;  ///< bytes of records
+
+    /// True: this one lies beyond the end.
+    Result<bool> take(const CommitRecord& record) {
+        const auto envelope = codec_.decode_envelope(record.bytes);
+        if (!envelope) return envelope.error();
+        const Verdict verdict = judge(log_.genesis(), at_, *envelope);
+        if (verdict == Verdict::skip) return false;
+        if (verdict == Verdict::alarm) {
+            return Error{ErrorCode::log_mismatch,
+                         "after " + commit_name(at_.sequence) + " the log goes on with " +
+                             commit_name(envelope->sequence) + ", which does not continue it",
+                         {}};
+        }
+        const auto outcomes = codec_.decode_outcomes(record.bytes);
+        if (!outcomes) return outcomes.error();
+        folded_bytes_ += record.bytes.size();
+        for (const Outcome& outcome : *outcomes) models_.fold(outcome);
+        if (is_beyond(models_.facts(), end_)) return true;
+        at_ = advance(*envelope, record.position);
+        const auto read = codec_.read_leaves(record.bytes, [this](std::string_view leaf) {
+            leaves_.push_back(merkle::leaf_hash(leaf));
+        });
+        if (!read) return read.error();
+        ++cost_.commits;
+        cost_.bytes += record.bytes.size();
+        const bool together = !end_.program && folded_bytes_ < kTogether &&
+                              at_.sequence.value % limits::kLedgerInterval != 0;
+        if (together) return false;
+        if (auto published = publish(); !published) return published.error();
+        return false;
+    }
+
+    Result<void> publish() {
+        if (folded_bytes_ == 0) return {};
+        if (auto published = models_.publish(at_, leaves_); !published) return published;
+        leaves_.clear();
+        folded_bytes_ = 0;
+        return {};
+    }
+
+    CommitSource& log_;
+    const Codec& codec_;
+    Models& models_;
+    const PastEnd& end_;
+    PastCost& cost_;
+    Tip at_;                        ///< of what is folded
+    std::vector<Hash256> leaves_;   ///< of what is not yet published
+    std::size_t folded_bytes_ = 0;  ///< and of its records
+};
+
+}  // namespace
+
+Result<void> check_on_chain(CommitSource& log, const Codec& codec, const Tip& tip) {
+    if (tip.sequence.value == 0) return {};
+    std::vector<CommitRecord> records;
+    auto read = log.read_commits(LogPosition{tip.next_record.value - 1}, 1, records);
+    if (!read && read.error().code != ErrorCode::log_mismatch) return read;
+    if (read && !records.empty() && records.front().position.value + 1 == tip.next_record.value) {
+        const auto envelope = codec.decode_envelope(records.front().bytes);
+        if (envelope && envelope->hash == tip.hash && envelope->sequence == tip.sequence) return {};
+    }
+    return Error{ErrorCode::log_mismatch,
+                 commit_name(tip.sequence) + " of the read models is not in the log",
+                 {}};
+}
+
 Result<std::optional<CommitRecord>> replay(CommitSource& log, const Codec& codec, Models& models,
                                            const PastEnd& end, PastCost& cost,
                                            const std::atomic<bool>* cancelled) {
-    Tip at = models.tip();
-    if (at == Tip{}) at.hash = log.genesis().hash;
-    LogPosition from = at.next_record;
-    while (at.sequence < end.last) {
-        std::vector<CommitRecord> records;
-        std::vector<Hash256> leaves;
-        if (auto read = log.read_commits(from, limits::kRunBytes, records); !read) {
-            return read.error();
-        }
-        if (records.empty()) break;
-        for (CommitRecord& record : records) {
-            if (at.sequence == end.last) break;
-            if (cancelled != nullptr && *cancelled) {
-                return Error{ErrorCode::overloaded, "the process is ending", {}};
-            }
-            from = LogPosition{record.position.value + 1};
-            const auto envelope = codec.decode_envelope(record.bytes);
-            if (!envelope) return envelope.error();
-            const Verdict verdict = judge(log.genesis(), at, *envelope);
-            if (verdict == Verdict::skip) continue;
-            if (verdict == Verdict::alarm) {
-                return Error{ErrorCode::log_mismatch,
-                             "after " + commit_name(at.sequence) + " the log goes on with " +
-                                 commit_name(envelope->sequence) + ", which does not continue it",
-                             {}};
-            }
-            const auto outcomes = codec.decode_outcomes(record.bytes);
-            if (!outcomes) return outcomes.error();
-            for (const Outcome& outcome : *outcomes) models.fold(outcome);
-            if (is_beyond(models.facts(), end)) {
-                models.drop();
-                return std::optional<CommitRecord>(std::move(record));
-            }
-            at = advance(*envelope, record.position);
-            leaves.clear();
-            const auto read = codec.read_leaves(record.bytes, [&leaves](std::string_view leaf) {
-                leaves.push_back(merkle::leaf_hash(leaf));
-            });
-            if (!read) return read.error();
-            if (auto published = models.publish(at, leaves); !published) return published.error();
-            ++cost.commits;
-            cost.bytes += record.bytes.size();
-        }
-    }
-    return std::optional<CommitRecord>();
+    return Replay(log, codec, models, end, cost).run(cancelled);
 }
 
 Result<std::shared_ptr<Past>> build_past(CommitSource& log, const Codec& codec,

@@ -79,6 +79,9 @@ private:
     const std::unique_ptr<Models> models_;
 };
 
+/// That the log holds the commit that the tip is of. Errors: log_mismatch, io.
+Result<void> check_on_chain(CommitSource& log, const Codec& codec, const Tip& tip);
+
 /// Applies the log's commits behind the models' tip up to `end`, counts them in `cost`, and returns
 /// the first one that `end`'s program rules out; nothing if it was reached by sequence, or the log
 /// ends.

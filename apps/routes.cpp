@@ -106,13 +106,15 @@ Routes::Routes(Broker& broker, http::TokenVerifier& verifier, http::Metrics& met
                               .rate_limit = {.requests_per_second = options.requests_per_second,
                                              .burst = options.request_burst},
                               .forwarder = forwarder_.get(),
-                              .serves_clients = options.serves_clients})),
+                              .serves_clients = options.serves_clients,
+                              .open = options.open})),
       intake_(std::make_unique<UpstreamIntake>(
           broker, forwarder_ ? deliver_over(*forwarder_, broker.partitions())
                              : upstream::DeliverElsewhere())) {
     http::add_api_routes(*router_, broker,
                          http::ApiOptions{.min_position_wait_ms = options.min_position_wait_ms,
-                                          .audit = options.audit});
+                                          .audit = options.audit,
+                                          .rebuilder = options.rebuilder});
     add_upstream_routes();
     add_upstream_metrics();
     add_router_metrics();

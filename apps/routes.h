@@ -2,6 +2,7 @@
 // connectors that do not know each other.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -12,6 +13,7 @@
 namespace tidings {
 class AuditSource;
 class Broker;
+class Rebuilder;
 }  // namespace tidings
 namespace tidings::http {
 class Metrics;
@@ -33,8 +35,10 @@ struct RoutesOptions {
     /// The broker may lack partitions: requests for them are passed on to its holders().
     bool forwarding = false;
     bool serves_clients = true;  ///< with `forwarding`: false for a process without the role api
-    const AuditSource* audit = nullptr;     ///< outlives the routes; null: no /v1/audit
-    http::ForwarderOptions forwarder = {};  ///< with `forwarding`; needs issue_internal_token
+    const AuditSource* audit = nullptr;       ///< outlives the routes; null: no /v1/audit
+    Rebuilder* rebuilder = nullptr;           ///< the same; null: no /v1/operations
+    const std::atomic<bool>* open = nullptr;  ///< the same; see http::RouterOptions
+    http::ForwarderOptions forwarder = {};    ///< with `forwarding`; needs issue_internal_token
 };
 
 class Routes {

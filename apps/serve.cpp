@@ -163,14 +163,9 @@ Result<void> run(const Config& config, bool demo, ShutdownSignals& signals) {
     Node& node = **opened;
     spdlog::info("start data={} partitions={}", config.data, node.partitions());
 
-    signals.on_request([&node] { node.cancel_start(); });
-    const Result<void> started = node.start();
-    signals.on_request({});
-    if (signals.requested()) return {};
-    if (!started) return started.error();
-
     auto verifier = make_verifier(config, node.keys());
     if (!verifier) return verifier.error();
+    std::atomic<bool> started{false};
     Routes routes(
         node, **verifier, metrics,
         {.allowed_origins = config.allowed_origins,
@@ -181,20 +176,29 @@ Result<void> run(const Config& config, bool demo, ShutdownSignals& signals) {
          .forwarding = node.cluster() != nullptr,
          .serves_clients = node.cluster() == nullptr || node.cluster()->options().roles.api,
          .audit = &node.audit_source(),
+         .rebuilder = &node.rebuilder(),
+         .open = &started,
          .forwarder = {.issue_internal_token = [&node](const Actor& actor) {
              return internal_token(node.keys(), actor);
          }}});
-    // before the port opens: what arrived meanwhile would be stamped in the demo's past
-    const DemoOptions demo_program = demo_options(routes, node);
-    Result<void> loaded;
-    if (demo) loaded = load_demo(demo_program);
-    if (!loaded) return loaded;
+    // Already now, so that /readyz can say how far the start is.
     const http::ServerOptions options = server_options(config);
     http::Server server(options, routes.router(), metrics);
     const Result<std::uint16_t> port = server.start();
     if (!port) return port.error();
     const std::string url = url_of(options.address, *port);
     spdlog::info("listen url={} io_threads={}", url, options.io_threads);
+
+    signals.on_request([&node] { node.cancel_start(); });
+    Result<void> loaded = node.start();
+    signals.on_request({});
+    if (signals.requested()) return {};
+    if (!loaded) return loaded;
+    // before others are answered: what arrived meanwhile would be stamped in the demo's past
+    const DemoOptions demo_program = demo_options(routes, node);
+    if (demo) loaded = load_demo(demo_program);
+    if (!loaded) return loaded;
+    started = true;
     std::unique_ptr<kafka::UpstreamReader> upstream;
     if (node.cluster() != nullptr && !config.upstream_topics.empty()) {
         upstream = read_upstream_topics(*node.cluster(), routes.intake(), config.upstream_topics,

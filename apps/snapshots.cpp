@@ -1,13 +1,9 @@
 #include "apps/snapshots.h"
 
-#include <fcntl.h>
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
-#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <optional>
@@ -33,20 +29,6 @@ constexpr std::chrono::seconds kAgain{60};
 
 Error io_error(const std::string& what, const std::error_code& error) {
     return {ErrorCode::io, what + ": " + error.message(), {}};
-}
-
-Result<void> write_durably(const fs::path& path, const std::string& content) {
-    const auto failed = [&path] {
-        return Error{ErrorCode::io, "cannot write " + path.string() + ": " + std::strerror(errno)};
-    };
-    const int file = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (file < 0) return failed();
-    const ssize_t put = ::write(file, content.data(), content.size());
-    const bool whole = put == static_cast<ssize_t>(content.size()) && ::fsync(file) == 0;
-    const Error error = failed();
-    ::close(file);
-    if (!whole) return error;
-    return {};
 }
 
 /// Reads the members of a mark, and remembers whether one was missing or of another kind.

@@ -2,6 +2,7 @@
 #include <chrono>
 
 #include "apps/data_directory.h"
+#include "apps/generations.h"
 #include "apps/node.h"
 #include "bench/benchmark.h"
 #include "bench/check.h"
@@ -76,7 +77,7 @@ std::unique_ptr<Models> open_models(const MixedProgram& mixed, const std::filesy
     const std::uint32_t partitions = value_of(apps::count_partitions(data), "log");
     const apps::NodeOptions defaults;
     ModelsOptions options;
-    options.directory = apps::models_directory(data, route({kProgram}, partitions));
+    options.directory = apps::Generations(data, route({kProgram}, partitions)).live().value();
     options.resources =
         make_store_resources(defaults.block_cache_bytes, defaults.write_buffer_bytes);
     options.row_memory = make_row_memory(defaults.row_cache_bytes);

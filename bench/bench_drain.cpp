@@ -74,7 +74,7 @@ std::optional<double> run_peer(const Environment& environment, const KafkaBroker
                                const std::string& topic, std::uint64_t opens,
                                const std::string& guarantee, std::string& missing) {
     const std::string errors = environment.directory / "streams.log";
-    std::string command = quoted(TIDINGS_SOURCE_DIR "/bench/kafka_streams/run");
+    std::string command = quoted(TIDINGS_SOURCE_DIR "/bench/kafka_streams/run") + " UniqueOpens";
     for (const std::string& word : {broker.brokers(), topic, std::to_string(opens), guarantee,
                                     environment.fresh("streams").string()}) {
         command += ' ' + quoted(word);

@@ -58,6 +58,7 @@ Row run_bulk_opens(Environment&);     // P4
 Row run_drain(Environment&);          // P5
 Row run_inbox(Environment&);          // P6
 Row run_counts(Environment&);         // P7
+Row run_rebuild(Environment&);        // P8
 Row run_kafka_latency(Environment&);  // P9
 Row run_memory(Environment&);         // P11
 Row run_start(Environment&);          // P12

@@ -1,6 +1,7 @@
 #include "bench/embedded_program.h"
 
 #include "apps/data_directory.h"
+#include "apps/generations.h"
 #include "apps/node.h"
 #include "bench/check.h"
 #include "bench/partners.h"
@@ -33,7 +34,7 @@ EmbeddedProgram::EmbeddedProgram(const std::filesystem::path& data, std::uint64_
     partition_ = route(program_, static_cast<std::uint32_t>(logs_.size()));
     log_ = logs_[partition_.value].get();
     ModelsOptions models;
-    models.directory = apps::models_directory(data, partition_);
+    models.directory = apps::Generations(data, partition_).live().value();
     models.resources = make_store_resources(options.block_cache_bytes, options.write_buffer_bytes);
     models.row_memory = make_row_memory(options.row_cache_bytes);
     models_ = value_of(Models::open(models), "read models");
@@ -114,7 +115,7 @@ std::uint64_t EmbeddedProgram::log_bytes() const {
     return bytes_under(apps::log_directory(data_, partition_));
 }
 std::uint64_t EmbeddedProgram::models_bytes() const {
-    return bytes_under(apps::models_directory(data_, partition_));
+    return bytes_under(apps::Generations(data_, partition_).live().value());
 }
 
 }  // namespace tidings::bench

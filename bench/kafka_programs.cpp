@@ -1,11 +1,14 @@
 #include "bench/kafka_programs.h"
 
+#include <algorithm>
 #include <future>
 
 #include "apps/data_directory.h"
+#include "apps/generations.h"
 #include "apps/node.h"
 #include "bench/check.h"
 #include "bench/partners.h"
+#include "core/limits.h"
 
 namespace tidings::bench {
 
@@ -38,7 +41,7 @@ KafkaPrograms::KafkaPrograms(const kafka::Settings& settings, const std::filesys
     const auto rows = make_row_memory(memory.row_cache_bytes);
     for (std::uint32_t p = 0; p < partitions; ++p) {
         ModelsOptions models_options;
-        models_options.directory = apps::models_directory(data, PartitionId{p});
+        models_options.directory = apps::Generations(data, PartitionId{p}).live().value();
         models_options.resources = resources;
         models_options.row_memory = rows;
         auto models = value_of(Models::open(models_options), "read models");
@@ -85,7 +88,10 @@ Command KafkaPrograms::make_command(const Place& place, CommandBody body) {
 }
 
 Applied KafkaPrograms::submit(Place& place, CommandBody body) {
-    const Command command = make_command(place, std::move(body));
+    return submit(place, make_command(place, std::move(body)));
+}
+
+Applied KafkaPrograms::submit(Place& place, const Command& command) {
     // Shared: the callback may still be setting it when the answer is already taken.
     const auto answer = std::make_shared<std::promise<Result<Applied>>>();
     auto answered = answer->get_future();
@@ -130,6 +136,25 @@ EventNumber KafkaPrograms::send_to_all(std::uint32_t partition) {
     message.subject = "To everyone";
     message.body = "A benchmark's message to all partners.";
     return submit(places_.at(partition), std::move(message)).outcome.answer;
+}
+
+void KafkaPrograms::open_in_bulk(std::uint32_t partition, EventNumber message,
+                                 std::uint64_t partners) {
+    for (std::uint64_t from = 0; from < partners; from += limits::kOpensChunk) {
+        const std::uint64_t to = std::min<std::uint64_t>(partners, from + limits::kOpensChunk);
+        RecordOpens open;
+        open.groups.emplace_back().message = message;
+        open.groups.back().partners.addRange(from, to);
+        // each its own time within the minute before, as opens that were collected have
+        const std::int64_t time_ms = clock_.now().value + 60'000;
+        for (std::uint64_t i = from; i < to; ++i) {
+            open.groups.back().at.push_back({time_ms - static_cast<std::int64_t>(mix(i) % 60'000)});
+        }
+        Place& place = places_.at(partition);
+        Command command = make_command(place, std::move(open));
+        command.time = Timestamp{time_ms};
+        submit(place, command);
+    }
 }
 
 std::uint64_t KafkaPrograms::opens_of(std::uint32_t partition, EventNumber message) const {

@@ -35,6 +35,10 @@ public:
     std::uint64_t refused() const;
 
     EventNumber send_to_all(std::uint32_t partition);
+    /// By the first so many partners, in commands of 50,000.
+    void open_in_bulk(std::uint32_t partition, EventNumber message, std::uint64_t partners);
+    const std::string& commits_topic() const { return cluster_->names().commits; }
+    const Genesis& genesis() const { return cluster_->genesis().front(); }
     std::uint64_t opens_of(std::uint32_t partition, EventNumber message) const;
     /// A command record as a partner's request makes it.
     std::string encode_open(std::uint32_t partition, EventNumber message, std::uint32_t partner);
@@ -47,6 +51,7 @@ private:
     };
     Command make_command(const Place& place, CommandBody body);
     Applied submit(Place& place, CommandBody body);
+    Applied submit(Place& place, const Command& command);
     void create_partners(Place& place);
 
     const std::uint64_t partners_;

@@ -38,6 +38,7 @@ std::span<const Benchmark> benchmarks() {
         {"P5", "draining 2,000,000 RecordOpen commands preloaded in a topic of Kafka", run_drain},
         {"P6", "inbox page of 20 over HTTP, 1,000,000 partners, 10,000 messages", run_inbox},
         {"P7", "unread count and message statistics, in process", run_counts},
+        {"P8", "all read models of a partition anew from 10,000,000 events", run_rebuild},
         {"P9", "command until visible over HTTP, on Kafka, one at a time", run_kafka_latency},
         {"P11", "resident memory: 1,000,000 partners, 10,000 messages, 10,000,000 opens",
          run_memory},
@@ -70,8 +71,9 @@ void add_options(CLI::App& app, Options& options, Environment& environment) {
     app.add_option("--server", options.server, "the tidings program; default: beside this one");
     app.add_option("--config", environment.config_lines,
                    "more settings for the server, e.g. 'http.io_threads = 1'");
-    app.add_option("--kafka", environment.kafka_brokers,
-                   "brokers for P5 and P9, e.g. 127.0.0.1:9092; default: scripts/kafka starts one");
+    app.add_option(
+        "--kafka", environment.kafka_brokers,
+        "brokers for P5, P8 and P9, e.g. 127.0.0.1:9092; default: scripts/kafka starts one");
     app.add_option("--serve-empty", options.empty_body, "serve bodies of this many bytes")
         ->group("");
 }

@@ -63,7 +63,7 @@ constexpr Names<Engagement, 3> kEngagements{{{Engagement::opened, "opened"},
                                              {Engagement::not_opened, "not_opened"},
                                              {Engagement::replied, "replied"}}};
 
-constexpr Names<ErrorCode, 25> kErrorCodes{{
+constexpr Names<ErrorCode, 26> kErrorCodes{{
     {ErrorCode::malformed, "malformed"},
     {ErrorCode::unauthenticated, "unauthenticated"},
     {ErrorCode::forbidden, "forbidden"},
@@ -88,6 +88,7 @@ constexpr Names<ErrorCode, 25> kErrorCodes{{
     {ErrorCode::corruption, "corruption"},
     {ErrorCode::log_mismatch, "log_mismatch"},
     {ErrorCode::newer_format, "newer_format"},
+    {ErrorCode::older_format, "older_format"},
     {ErrorCode::usage, "usage"},
 }};
 

@@ -74,7 +74,7 @@ PartitionLoop::PartitionLoop(Log& log, const Codec& codec, Projection& projectio
                              CommitObserver& observer, bool decides)
     : log_(log),
       codec_(codec),
-      projection_(projection),
+      projection_(&projection),
       observer_(observer),
       decides_(decides),
       tip_(projection.tip()),
@@ -91,6 +91,18 @@ void PartitionLoop::set_decides(bool decides) {
     queue_.clear();
     queue_bytes_ = 0;
     if (!decides_) log_.rest_commands();
+}
+
+Result<void> PartitionLoop::continue_on(Projection& projection) {
+    Tip tip = projection.tip();
+    if (tip == Tip{}) tip = genesis_tip();
+    if (tip != tip_) {
+        return mismatch("read models at " + commit_name(tip.sequence.value) +
+                        " cannot take the place of others at " + commit_name(tip_.sequence.value));
+    }
+    forget_unpublished();
+    projection_ = &projection;
+    return {};
 }
 
 Result<void> PartitionLoop::verify_start() {
@@ -121,7 +133,7 @@ Result<StepResult> PartitionLoop::step() {
 /// Back to what is published; what was accepted or appended will be folded again when its turn
 /// comes.
 void PartitionLoop::forget_unpublished() {
-    projection_.drop();
+    projection_->drop();
     if (accepted_) accepted_->batch.folded = false;
     if (run_) run_->batch.folded = false;
 }
@@ -237,7 +249,7 @@ Result<void> PartitionLoop::accept(const CommitRecord& record, const Envelope& e
         if (run_) {
             ++counters_.lost_races;
             run_.reset();
-            projection_.drop();
+            projection_->drop();
         }
         next.batch.outcomes = std::move(*outcomes);
     }
@@ -270,10 +282,10 @@ Result<void> PartitionLoop::check_commands(const Envelope& envelope) {
 Result<void> PartitionLoop::publish() {
     Batch& batch = accepted_->batch;
     if (!batch.folded) {
-        for (const Outcome& outcome : batch.outcomes) projection_.fold(outcome);
+        for (const Outcome& outcome : batch.outcomes) projection_->fold(outcome);
         batch.folded = true;
     }
-    auto published = projection_.publish(accepted_->tip, accepted_->leaves);
+    auto published = projection_->publish(accepted_->tip, accepted_->leaves);
     if (published.has_error()) return published;
     const Accepted done = std::move(*accepted_);
     accepted_.reset();
@@ -309,7 +321,7 @@ Result<void> PartitionLoop::alarm(const CommitRecord& record, Error reason) {
 }
 
 Tip PartitionLoop::rescan_start() const {
-    const auto entry = projection_.ledger();
+    const auto entry = projection_->ledger();
     return entry && entry->tip.sequence < tip_.sequence ? entry->tip : genesis_tip();
 }
 
@@ -436,7 +448,7 @@ Result<void> PartitionLoop::read_commands() {
 Result<bool> PartitionLoop::decide_next(const CommandRecord& record, std::size_t& run_bytes,
                                         Batch& batch) {
     if (batch.outcomes.size() >= limits::kRunCommands) return false;
-    auto decided = decide_record(codec_, log_.genesis(), projection_.facts(), record.bytes);
+    auto decided = decide_record(codec_, log_.genesis(), projection_->facts(), record.bytes);
     if (decided.has_error()) return decided.error();
     Outcome& outcome = *decided;
     const std::size_t size = weight(outcome) + record.bytes.size();
@@ -444,7 +456,7 @@ Result<bool> PartitionLoop::decide_next(const CommandRecord& record, std::size_t
     // next run.
     if (!batch.outcomes.empty() && run_bytes + size > limits::kRunBytes) return false;
     run_bytes += size;
-    projection_.fold(outcome);
+    projection_->fold(outcome);
     batch.outcomes.push_back(std::move(outcome));
     return true;
 }
@@ -464,7 +476,7 @@ Result<void> PartitionLoop::append_run(Batch batch) {
     envelope.commands = commands.finish();
     run.record = codec_.encode_commit(envelope, batch.outcomes);
     if (run.record.size() > limits::kCommitBytes) {
-        projection_.drop();
+        projection_->drop();
         return Error{ErrorCode::payload_too_large,
                      "a commit of " + std::to_string(run.record.size()) + " bytes was made for " +
                          std::to_string(batch.outcomes.size()) + " commands from position " +

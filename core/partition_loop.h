@@ -41,7 +41,8 @@ enum class StepResult {
 
 class PartitionLoop {
 public:
-    /// All references outlive the loop. `decides`: false for a follower.
+    /// All references outlive the loop, the projection until another takes its place. `decides`:
+    /// false for a follower.
     PartitionLoop(Log& log, const Codec& codec, Projection& projection, CommitObserver& observer,
                   bool decides);
 
@@ -62,6 +63,11 @@ public:
     /// Starts or stops deciding; a run that is already appended is still followed to its end.
     void set_decides(bool decides);
     bool decides() const { return decides_; }
+
+    /// From now on `projection` is folded into. What is decided or accepted already, and not yet
+    /// published, is folded into it in its turn. Errors: log_mismatch (its tip is another one;
+    /// nothing changed).
+    Result<void> continue_on(Projection& projection);
 
     /// True while everything is applied that the log has: its last read gave nothing, and nothing
     /// lies behind it.
@@ -110,7 +116,7 @@ private:
 
     Log& log_;
     const Codec& codec_;
-    Projection& projection_;
+    Projection* projection_;  ///< never null
     CommitObserver& observer_;
     bool decides_;
     bool caught_up_ = false;

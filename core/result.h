@@ -38,6 +38,7 @@ enum class ErrorCode {
     log_mismatch,  ///< the log was truncated, replaced or altered under its readers (PROTOCOL.md
                    ///< rules 1, 4-7)
     newer_format,  ///< written by a newer version; never skipped (rule 8)
+    older_format,  ///< read models of an older version: they are made anew from the log
     usage,         ///< configuration or command line
 };
 

@@ -51,12 +51,18 @@ std::string canonical_value(std::string_view key, std::string_view value) {
     return std::string(value);
 }
 
-void digest_table(const Store& store, Table table, std::uint32_t program, Sha256& sha) {
+bool is_set(const std::atomic<bool>* flag) {
+    return flag != nullptr && flag->load(std::memory_order_relaxed);
+}
+
+void digest_table(const Store& store, Table table, std::uint32_t program, Sha256& sha,
+                  const std::atomic<bool>* cancelled = nullptr) {
     const Key prefix(table, program);
     const char tag = static_cast<char>(table);
     sha.update({&tag, 1});
     store.scan(prefix.view(), prefix_end(prefix.view()), false,
                [&](std::string_view key, std::string_view value) {
+                   if (is_set(cancelled)) return false;
                    const std::string canonical = canonical_value(key, value);
                    if (canonical.empty() && chunk_kind(table) != ChunkKind::none) return true;
                    update_sized(sha, key.substr(kKeyPrefix));
@@ -67,7 +73,7 @@ void digest_table(const Store& store, Table table, std::uint32_t program, Sha256
 
 }  // namespace
 
-std::vector<ModelDigest> StoreModels::digests() const {
+std::vector<ModelDigest> StoreModels::digests(const std::atomic<bool>* cancelled) const {
     const ReadLock lock(mutex_);
     const auto all = programs();
     std::vector<ModelDigest> out;
@@ -75,7 +81,9 @@ std::vector<ModelDigest> StoreModels::digests() const {
         Sha256 sha;
         for (const auto& [id, number] : all) {
             update_sized(sha, id.value);
-            for (const Table table : model.tables) digest_table(*store_, table, number, sha);
+            for (const Table table : model.tables) {
+                digest_table(*store_, table, number, sha, cancelled);
+            }
         }
         out.push_back({model.name, sha.finish()});
     }
@@ -83,9 +91,10 @@ std::vector<ModelDigest> StoreModels::digests() const {
     sha.update(tree_.root().view());
     for (const auto& [id, number] : all) {
         update_sized(sha, id.value);
-        digest_table(*store_, Table::event_command, number, sha);
+        digest_table(*store_, Table::event_command, number, sha, cancelled);
     }
     out.push_back({"tree", sha.finish()});
+    if (is_set(cancelled)) out.clear();
     return out;
 }
 

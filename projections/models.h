@@ -2,6 +2,7 @@
 // ask.
 #pragma once
 
+#include <atomic>
 #include <filesystem>
 #include <memory>
 #include <string>
@@ -45,8 +46,8 @@ struct ModelDigest {
 /// digest() on any.
 class Models : public Projection, public ReadModels {
 public:
-    /// Errors: io, corruption, newer_format (written by a newer version), log_mismatch (another
-    /// layout version: rebuild).
+    /// Errors: io, corruption, newer_format, older_format (the layout of another version: they are
+    /// made anew from the log).
     static Result<std::unique_ptr<Models>> open(const ModelsOptions& options);
     /// On a store that is open already; `options.directory` only names it in messages.
     static Result<std::unique_ptr<Models>> open_on(std::unique_ptr<Store> store,
@@ -64,8 +65,10 @@ public:
     /// Every program, by id.
     virtual std::vector<ProgramId> program_ids() const = 0;
     /// Logical values only, so that equal logs give equal digests however they were cut into
-    /// commits or partitions (PROTOCOL.md rule 15). Reads every row.
-    virtual std::vector<ModelDigest> digests() const = 0;
+    /// commits or partitions (PROTOCOL.md rule 15). Reads every row. None, if `cancelled` was set
+    /// meanwhile.
+    virtual std::vector<ModelDigest> digests(
+        const std::atomic<bool>* cancelled = nullptr) const = 0;
     /// One digest per program over all models, by program id: they can be compared across
     /// partitionings.
     virtual std::vector<std::pair<ProgramId, Hash256>> program_digests() const = 0;

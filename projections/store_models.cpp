@@ -188,11 +188,19 @@ Result<std::unique_ptr<Models>> Models::open_on(std::unique_ptr<Store> store,
     std::unique_ptr<Models> models;
     try {
         const std::optional<std::string> version = store->get(meta("version").view());
-        if (version && NumberRow::decode(*version).value != kLayoutVersion) {
+        const std::uint64_t layout = version ? NumberRow::decode(*version).value : kLayoutVersion;
+        if (layout > kLayoutVersion) {
             return Error{ErrorCode::newer_format,
                          "the read models in " + options.directory.string() +
-                             " have another layout than this version's: rebuild them from the log "
-                             "(tidings rebuild --swap)",
+                             " have the layout of a newer version: run that one, or make them "
+                             "anew (tidings rebuild --swap)",
+                         {}};
+        }
+        if (layout < kLayoutVersion) {
+            return Error{ErrorCode::older_format,
+                         "the read models in " + options.directory.string() +
+                             " have the layout of an older version: serve makes them anew from "
+                             "the log, as does tidings rebuild --swap",
                          {}};
         }
         if (!version && !options.read_only) {

@@ -28,7 +28,7 @@ public:
     Result<void> flush() override;
     Result<void> snapshot(const std::filesystem::path& directory) override;
     std::vector<ProgramId> program_ids() const override;
-    std::vector<ModelDigest> digests() const override;
+    std::vector<ModelDigest> digests(const std::atomic<bool>* cancelled) const override;
     std::vector<std::pair<ProgramId, Hash256>> program_digests() const override;
     std::vector<std::string> check() const override;
 

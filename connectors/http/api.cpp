@@ -66,6 +66,7 @@ void add_api_routes(Router& router, Broker& broker, ApiOptions options) {
     add_command_routes(router, *api);
     add_schema_routes(router);
     if (options.audit != nullptr) add_audit_routes(router, *api);
+    if (options.rebuilder != nullptr) add_rebuild_routes(router, *api);
     router.add({.method = "GET",
                 .pattern = "/v1/openapi.json",
                 .name = "get_openapi",

@@ -8,6 +8,7 @@
 namespace tidings {
 class AuditSource;
 class Broker;
+class Rebuilder;
 }  // namespace tidings
 
 namespace tidings::http {
@@ -20,6 +21,7 @@ struct ApiOptions {
     std::size_t rejected_kept = 10'000;  ///< rejected lines told one by one; more only count
     std::size_t callers_kept = 50'000;   ///< of the latest sends and replies, while pending
     const AuditSource* audit = nullptr;  ///< outlives the router; null: no /v1/audit
+    Rebuilder* rebuilder = nullptr;      ///< the same; null: no /v1/operations
 };
 
 /// `broker` outlives the router.

@@ -214,5 +214,7 @@ void add_command_routes(Router& router, Api& api);
 void add_schema_routes(Router& router);
 /// REQUIRES: ApiOptions::audit is set.
 void add_audit_routes(Router& router, Api& api);
+/// REQUIRES: ApiOptions::rebuilder is set.
+void add_rebuild_routes(Router& router, Api& api);
 
 }  // namespace tidings::http

@@ -64,6 +64,7 @@ std::optional<Kind> kind_of(ErrorCode code) {
         case ErrorCode::corruption:
         case ErrorCode::log_mismatch:
         case ErrorCode::newer_format:
+        case ErrorCode::older_format:
         case ErrorCode::usage:
             return std::nullopt;
     }

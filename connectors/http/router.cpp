@@ -320,11 +320,15 @@ Task<Response> Router::run(const Route& route, Request& request) const {
     if (route.body == BodyKind::json && request.body.empty() && !route.body_optional) {
         co_return problem(error(ErrorCode::malformed, "a JSON body is expected"));
     }
+    const bool about_data = !route.roles.empty() || !request.program().empty();
+    if (options_.open != nullptr && !*options_.open && about_data && !request.own) {
+        co_return problem(
+            error(ErrorCode::not_caught_up, "the broker is starting; /readyz says how far it is"));
+    }
     std::string failure;
     try {
         if (options_.forwarder != nullptr) {
             const auto partition = options_.forwarder->elsewhere(route, request);
-            const bool about_data = !route.roles.empty() || !request.program().empty();
             if (!options_.serves_clients && about_data && !request.command_id && !request.own) {
                 co_return problem(error(ErrorCode::overloaded,
                                         "this process does not serve clients: it lacks the role "

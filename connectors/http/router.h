@@ -2,6 +2,7 @@
 // role, program, media types, query parameters, CORS. Touches no socket; server.h drives it.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -60,6 +61,9 @@ struct RouterOptions {
     Forwarder* forwarder = nullptr;    ///< outlives the router; null: every partition is held here
     /// False, with a forwarder: only what other processes pass on is answered.
     bool serves_clients = true;
+    /// Outlives the router. False: nothing about data is answered yet but what this process asks
+    /// itself; null: everything is.
+    const std::atomic<bool>* open = nullptr;
 };
 
 /// add() everything first; then all other calls are thread-safe.

@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "apps/data_directory.h"
+#include "apps/generations.h"
 #include "tests/apps/command_run.h"
 #include "tests/apps/node_world.h"
 
@@ -30,7 +31,7 @@ public:
     }
     std::string path() const { return directory_.path(); }
     std::filesystem::path models() const {
-        return models_directory(directory_.path(), route(kAcme, 2));
+        return Generations(directory_.path(), route(kAcme, 2)).live().value();
     }
 
 private:

@@ -61,6 +61,7 @@ public:
         while (!host_->ready()) std::this_thread::yield();
     }
 
+    const std::filesystem::path& path() const { return directory_.path(); }
     FaultyDisk& disk() { return *disk_; }
     PartitionHost& host() { return *host_; }
     const CommandId& last() const { return last_; }
@@ -150,6 +151,109 @@ TEST_CASE("a stop with a broken disk ends, and tells those who wait") {
     const Result<Applied> unknown = awaited->get();
     REQUIRE_FALSE(unknown.has_value());
     CHECK(unknown.error().code == ErrorCode::outcome_unknown);
+}
+
+/// What replaces the live read models, made from the log of the host by a task.
+class Successor {
+public:
+    explicit Successor(World& world) : world_(world) {
+        ModelsOptions options;
+        options.directory = world.path() / "next";
+        auto models = Models::open(options);
+        if (!models) FAIL(models.error().detail);
+        models_ = std::move(*models);
+    }
+    /// A copy of the live ones: what folding the same commits gives.
+    void copy_live() {
+        models_.reset();
+        const auto copied = world_.host().between_steps(
+            [&](Models& live, const Tip&) { return live.snapshot(world_.path() / "copy"); },
+            cancelled_);
+        REQUIRE(copied.has_value());
+        ModelsOptions options;
+        options.directory = world_.path() / "copy";
+        auto models = Models::open(options);
+        if (!models) FAIL(models.error().detail);
+        models_ = std::move(*models);
+    }
+    Result<void> take_over() {
+        return world_.host().between_steps(
+            [&](Models&, const Tip&) -> Result<void> {
+                auto replaced = world_.host().replace_models(models_);
+                if (!replaced) return replaced.error();
+                old_ = std::move(*replaced);
+                return {};
+            },
+            cancelled_);
+    }
+    const std::shared_ptr<Models>& old() const { return old_; }
+    const std::shared_ptr<Models>& models() const { return models_; }
+
+private:
+    World& world_;
+    std::shared_ptr<Models> models_, old_;
+    std::atomic<bool> cancelled_{false};
+};
+
+TEST_CASE("read models take the place of others while the partition runs") {
+    World world;
+    REQUIRE(world.submit(partners_body(3), 60'000)->get().has_value());
+    const auto held = world.host().models();
+    Successor successor(world);
+    SECTION("at the same commit") {
+        successor.copy_live();
+        REQUIRE(successor.take_over().has_value());
+        CHECK(successor.old() == held);
+        CHECK(world.host().models() == successor.models());
+        CHECK(world.partners() == 3);
+        REQUIRE(world.submit(partners_body(5), 60'000)->get().has_value());
+        CHECK(world.partners() == 5);
+        CHECK(held->summary(kAcme).partners == 3);  // a reader goes on with what it had
+    }
+    SECTION("at another commit: refused, and nothing changes") {
+        const Result<void> refused = successor.take_over();
+        REQUIRE_FALSE(refused.has_value());
+        CHECK(refused.error().code == ErrorCode::log_mismatch);
+        CHECK(world.host().models() == held);
+        REQUIRE(world.submit(partners_body(4), 60'000)->get().has_value());
+        CHECK(world.partners() == 4);
+    }
+}
+
+TEST_CASE("a run that is appended and not yet read back is folded into the new read models") {
+    World world;
+    Successor successor(world);
+    successor.copy_live();
+    world.disk().set_full(true);
+    const auto awaited = world.submit(partners_body(2), 60'000);
+    world.await_trouble();
+    REQUIRE(successor.take_over().has_value());
+    world.disk().set_full(false);
+    REQUIRE(awaited->get().has_value());
+    CHECK(world.partners() == 2);
+    CHECK(successor.old()->summary(kAcme).partners == 0);
+}
+
+TEST_CASE("a task's error is its caller's, and a stopped partition takes none") {
+    World world;
+    std::atomic<bool> cancelled{false};
+    const auto failed = world.host().between_steps(
+        [](Models&, const Tip&) -> Result<void> { throw std::runtime_error("unreadable"); },
+        cancelled);
+    REQUIRE_FALSE(failed.has_value());
+    CHECK(failed.error().detail == "unreadable");
+    REQUIRE(world.submit(partners_body(1), 60'000)->get().has_value());
+    world.host().begin_stop(std::chrono::milliseconds(0));
+    world.host().stop();
+    bool ran = false;
+    const auto refused = world.host().between_steps(
+        [&ran](Models&, const Tip&) -> Result<void> {
+            ran = true;
+            return {};
+        },
+        cancelled);
+    REQUIRE_FALSE(refused.has_value());
+    CHECK_FALSE(ran);
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "connectors/audit_source.h"
+#include "connectors/rebuilder.h"
 #include "tests/connectors/api_world.h"
 
 namespace tidings::http::testing {
@@ -46,11 +47,18 @@ private:
     const CheckpointSigner signer_;
 };
 
+class NoRebuilder final : public Rebuilder {
+public:
+    Result<void> rebuild(const std::vector<PartitionId>&, bool) override { return {}; }
+    std::vector<RebuildProgress> rebuilds() const override { return {}; }
+};
+
 TEST_CASE("every route is described, and nothing else") {
     World world;
     const Unasked audits(*world.keys);
     Router router(*world.verifier, {});
-    add_api_routes(router, world.broker, {.audit = &audits});
+    NoRebuilder rebuilder;
+    add_api_routes(router, world.broker, {.audit = &audits, .rebuilder = &rebuilder});
     const auto document = boost::json::parse(openapi_document());
     std::map<std::string, const boost::json::value*> described;
     for (const auto& [path, item] : document.at("paths").as_object()) {

@@ -47,6 +47,19 @@ TEST_CASE("another method is 405 and says which are allowed") {
     CHECK(r.ask("get", "/open").status == 405);
 }
 
+TEST_CASE("until a router opens, only what is public is answered") {
+    std::atomic<bool> open{false};
+    Routing r({.open = &open});
+    const auto platform = r.token(Role::platform);
+    const Response early = r.ask("GET", "/v1/programs/a/partners/b", {platform});
+    CHECK(early.status == 503);
+    CHECK(code_of(early) == "not_caught_up");
+    CHECK(r.ask("GET", "/v1/programs/a/partners/b").status == 401);
+    CHECK(r.ask("GET", "/open").status == 200);
+    open = true;
+    CHECK(r.ask("GET", "/v1/programs/a/partners/b", {platform}).status == 200);
+}
+
 TEST_CASE("token, role and program are checked in that order") {
     Routing r;
     const std::string path = "/v1/programs/acme/partners/p";

@@ -420,3 +420,51 @@ TEST_CASE("a run holds no more commands than its limit") {
     CHECK(world.store.commits.size() == 2);
     CHECK(node.loop->tip().next_command == CommandPosition{limits::kRunCommands + 5});
 }
+
+TEST_CASE("another projection at the same commit takes the place of the first, even in a run") {
+    World world;
+    Node node(world.store, world.codec), other(world.store, world.codec, false);
+    world.submit_some();
+    node.run();
+    other.run();
+    REQUIRE(other.projection.tip() == node.projection.tip());
+    world.submit(PostReply{{3}, {0}, "On its way"});
+    SECTION("while a commit is on its way to the log") {
+        node.log.hold = true;
+        CHECK(node.run() == StepResult::waiting);
+        REQUIRE(node.loop->continue_on(other.projection).has_value());
+        CHECK(node.run() == StepResult::waiting);
+        node.log.land();
+    }
+    SECTION("while a disk keeps a commit from being published") {
+        node.projection.failing_publishes = 1;
+        Result<StepResult> step = node.loop->step();
+        while (step && *step != StepResult::idle) step = node.loop->step();
+        REQUIRE_FALSE(step.has_value());
+        REQUIRE(node.loop->continue_on(other.projection).has_value());
+    }
+    SECTION("before anything is decided") {
+        REQUIRE(node.loop->continue_on(other.projection).has_value());
+    }
+    CHECK(node.run() == StepResult::idle);
+    CHECK(other.projection.state() == world.expected());
+    CHECK(other.projection.tip() == node.loop->tip());
+    CHECK(node.projection.tip() != node.loop->tip());
+    CHECK(world.store.commits.size() == 2);
+}
+
+TEST_CASE("a projection at another commit does not take the place of the first") {
+    World world;
+    Node node(world.store, world.codec);
+    MemoryProjection empty;
+    REQUIRE(node.loop->continue_on(empty).has_value());  // both have nothing yet
+    REQUIRE(node.loop->continue_on(node.projection).has_value());
+    world.submit_some();
+    node.run();
+    const auto refused = node.loop->continue_on(empty);
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().code == ErrorCode::log_mismatch);
+    world.submit(PostReply{{3}, {0}, "After"});
+    node.run();
+    CHECK(node.projection.state() == world.expected());
+}

@@ -93,6 +93,8 @@ ENDPOINTS = [
              given={"partition": 0, "from": 0}),
     Endpoint("GET", "/v1/audit/proofs/{m}", {"auditor"}, query=("program", "size")),
     Endpoint("GET", "/v1/log", {"auditor"}, query=("from",), given={"from": "0:1"}),
+    Endpoint("POST", "/v1/operations/rebuild", {"platform"}, {"partition": 0}, status=202),
+    Endpoint("GET", "/v1/operations/rebuild", {"platform"}),
     Endpoint("GET", "/v1/schemas/events", set(), token=False),
     Endpoint("GET", "/v1/schemas/events/io.tidings.message.sent", set(), token=False),
     Endpoint("GET", "/v1/openapi.json", set(), token=False),

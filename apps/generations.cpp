@@ -1,0 +1,110 @@
+#include "apps/generations.h"
+
+#include <charconv>
+#include <fstream>
+#include <iterator>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "apps/data_directory.h"
+
+namespace tidings::apps {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+Error io_error(const std::string& what, const std::error_code& error) {
+    return {ErrorCode::io, what + ": " + error.message(), {}};
+}
+
+/// "p0" is generation 0 of p0, "p0.12" is generation 12; other names are none.
+std::optional<std::uint64_t> number_in(std::string_view name, std::string_view partition) {
+    if (name.substr(0, partition.size()) != partition) return std::nullopt;
+    name.remove_prefix(partition.size());
+    if (name.empty()) return 0;
+    if (name.front() != '.') return std::nullopt;
+    name.remove_prefix(1);
+    std::uint64_t number = 0;
+    const auto [stop, status] = std::from_chars(name.data(), name.data() + name.size(), number);
+    const bool whole = status == std::errc() && stop == name.data() + name.size();
+    if (!whole || number == 0) return std::nullopt;
+    return number;
+}
+
+}  // namespace
+
+Generations::Generations(const fs::path& data, PartitionId partition)
+    : directory_(models_directory(data)), name_("p" + std::to_string(partition.value)) {}
+
+fs::path Generations::directory_of(std::uint64_t number) const {
+    return directory_ / (number == 0 ? name_ : name_ + "." + std::to_string(number));
+}
+
+Result<std::uint64_t> Generations::live_number() const {
+    const fs::path path = directory_ / (name_ + ".live");
+    std::error_code error;
+    if (!fs::exists(path, error)) {
+        if (error) return io_error("cannot look for " + path.string(), error);
+        return 0;
+    }
+    std::ifstream in(path, std::ios::binary);
+    std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+    if (!in) return Error{ErrorCode::io, "cannot read " + path.string(), {}};
+    if (!text.empty() && text.back() == '\n') text.pop_back();
+    const auto number = number_in(text, name_);
+    if (number) return *number;
+    return Error{ErrorCode::corruption,
+                 path.string() + " does not name read models: remove " + directory_.string() +
+                     ", they are made anew from the log",
+                 {}};
+}
+
+Result<fs::path> Generations::live() const {
+    const auto number = live_number();
+    if (!number) return number.error();
+    return directory_of(*number);
+}
+
+Result<fs::path> Generations::next() const {
+    const auto number = live_number();
+    if (!number) return number.error();
+    return directory_of(*number + 1);
+}
+
+Result<void> Generations::make_next_live() const {
+    const auto path = next();
+    if (!path) return path.error();
+    const fs::path made = directory_ / (name_ + ".live.new");
+    if (auto written = write_durably(made, path->filename().string() + "\n"); !written) {
+        return written;
+    }
+    std::error_code error;
+    fs::rename(made, directory_ / (name_ + ".live"), error);
+    if (error) return io_error("cannot make " + path->string() + " live", error);
+    return sync_directory(directory_);
+}
+
+Result<void> Generations::remove_others() const {
+    const auto live = live_number();
+    if (!live) return live.error();
+    std::error_code error;
+    fs::remove_all(scratch(), error);
+    if (error) return io_error("cannot remove " + scratch().string(), error);
+    std::vector<fs::path> others;
+    for (fs::directory_iterator entry(directory_, error), end; !error && entry != end;
+         entry.increment(error)) {
+        const auto number = number_in(entry->path().filename().string(), name_);
+        if (number && *number != *live && *number != *live + 1) others.push_back(entry->path());
+    }
+    if (error == std::errc::no_such_file_or_directory) return {};
+    if (error) return io_error("cannot read " + directory_.string(), error);
+    for (const fs::path& other : others) {
+        fs::remove_all(other, error);
+        if (error) return io_error("cannot remove " + other.string(), error);
+    }
+    return {};
+}
+
+}  // namespace tidings::apps

@@ -1,0 +1,80 @@
+// Which generation of read models the node opens, and the rebuilding of the next one.
+#include <spdlog/spdlog.h>
+
+#include "apps/generations.h"
+#include "apps/node.h"
+
+namespace tidings::apps {
+
+namespace fs = std::filesystem;
+
+Result<Node::OpenedModels> Node::open_models(PartitionId partition) const {
+    const Generations generations(options_.data, partition);
+    const auto live = generations.live();
+    if (!live) return live.error();
+    if (auto removed = generations.remove_others(); !removed) return removed.error();
+    ModelsOptions options;
+    options.directory = *live;
+    options.resources = store_resources_;
+    options.row_memory = row_memory_;
+    auto models = Models::open(options);
+    if (models) return OpenedModels{std::move(*models)};
+    if (models.error().code != ErrorCode::older_format) return models.error();
+    spdlog::warn("partition={} {}", partition.value, models.error().detail);
+    return open_anew(generations, partition, std::move(options));
+}
+
+/// Beside those of the older version, which stay until these have all of the log: so that version
+/// can still be run until then. A process that was interrupted at it left a part.
+Result<Node::OpenedModels> Node::open_anew(const Generations& generations, PartitionId partition,
+                                           ModelsOptions options) const {
+    const auto next = generations.next();
+    if (!next) return next.error();
+    options.directory = *next;
+    std::error_code error;
+    auto models = Models::open(options);
+    const bool unusable = !models && (models.error().code == ErrorCode::older_format ||
+                                      models.error().code == ErrorCode::corruption);
+    if (unusable) {
+        fs::remove_all(*next, error);
+        if (!error) models = Models::open(options);
+    }
+    if (!models) return models.error();
+    // older states have the older layout, too; they are taken again on the way
+    if ((*models)->tip() == Tip{}) {
+        fs::remove_all(snapshots_directory(options_.data, partition), error);
+    }
+    if (error) return Error{ErrorCode::io, "cannot remove what is old: " + error.message(), {}};
+    return OpenedModels{std::move(*models), true};
+}
+
+PartitionHostOptions Node::host_options(PartitionId partition, bool anew) const {
+    PartitionHostOptions host;
+    host.snapshots = snapshots_directory(options_.data, partition);
+    host.snapshot_policy = options_.snapshots;
+    host.metrics = options_.metrics;
+    host.anew = anew;
+    if (!anew) return host;
+    host.on_caught_up = [generations = Generations(options_.data, partition),
+                         partition]() -> Result<void> {
+        if (auto named = generations.make_next_live(); !named) return named;
+        const auto removed = generations.remove_others();
+        if (!removed) spdlog::warn("partition={} {}", partition.value, removed.error().detail);
+        return {};
+    };
+    return host;
+}
+
+void Node::make_rebuilds() {
+    RebuildsOptions options;
+    options.data = options_.data;
+    options.partitions = partitions();
+    options.resources = store_resources_;
+    options.row_memory = row_memory_;
+    options.open_log = [this](PartitionId partition) { return open_log(partition); };
+    options.host = [this](PartitionId partition) { return host_of(partition); };
+    options.metrics = options_.metrics;
+    rebuilds_ = std::make_unique<Rebuilds>(std::move(options));
+}
+
+}  // namespace tidings::apps

@@ -1,0 +1,87 @@
+// Builds new generations of read models beside the live ones, from the log, on a thread of its own;
+// compares both at one position, and lets the partition's thread go on with the new one. What a
+// process leaves unfinished, the next one goes on with.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <thread>
+
+#include "apps/generations.h"
+#include "apps/partition_host.h"
+#include "connectors/http/metrics.h"
+#include "connectors/rebuilder.h"
+#include "core/codec.h"
+
+namespace tidings::apps {
+
+struct RebuildsOptions {
+    std::filesystem::path data;
+    std::uint32_t partitions = 0;
+    std::shared_ptr<StoreResources> resources;  ///< those of the live ones, whose place they take
+    std::shared_ptr<RowMemory> row_memory;
+    /// Its own reader of a partition's log.
+    std::function<Result<std::unique_ptr<CommitSource>>(PartitionId)> open_log;
+    /// Null: this process does not hold it. Hosts outlive the rebuilds.
+    std::function<PartitionHost*(PartitionId)> host;
+    http::Metrics* metrics = nullptr;  ///< outlives the rebuilds
+};
+
+class Rebuilds final : public Rebuilder {
+public:
+    explicit Rebuilds(RebuildsOptions options);
+    ~Rebuilds() override;
+    Rebuilds(const Rebuilds&) = delete;
+    Rebuilds& operator=(const Rebuilds&) = delete;
+
+    Result<void> rebuild(const std::vector<PartitionId>& partitions,
+                         bool accept_difference) override;
+    std::vector<RebuildProgress> rebuilds() const override;
+
+    /// Goes on with what another process began, if there is something.
+    void resume(PartitionId partition);
+    /// What is under way is left for the next start.
+    void stop();
+
+private:
+    struct Job {
+        RebuildProgress progress;
+        bool accept_difference = false;
+    };
+    struct Build;
+
+    void run();
+    std::optional<PartitionId> next_waiting() const;
+    bool is_over() const;
+    Result<void> build(PartitionId partition, bool accept_difference);
+    Result<void> open(Build& build);
+    Result<void> follow(Build& build);
+    Result<void> compare(Build& build, bool accept_difference);
+    Result<void> take_over(Build& build);
+    Result<std::vector<ComparedModel>> read_digests(const std::filesystem::path& live,
+                                                    const std::filesystem::path& rebuilt);
+    void let_go(std::shared_ptr<Models> old);
+    Result<void> pause(std::chrono::milliseconds time);
+    template <class Change>
+    void update(PartitionId partition, Change change);
+    void add_metrics();
+
+    const RebuildsOptions options_;
+    const std::unique_ptr<Codec> codec_;
+    std::atomic<bool> cancelled_{false};
+    std::atomic<std::uint64_t> commits_{0}, done_{0}, failed_{0};
+
+    mutable std::mutex mutex_;
+    std::condition_variable wake_;
+    bool stopping_ = false;
+    std::map<PartitionId, Job> jobs_;
+    std::thread thread_;  ///< started with the first job
+};
+
+}  // namespace tidings::apps
