@@ -304,7 +304,7 @@ Result<void> Rebuilds::compare(Build& build, bool accept_difference) {
         progress.seconds_left.reset();
     });
     PastEnd end;
-    const auto copied = build.host.between_steps(
+    auto copied = build.host.between_steps(
         [&](Models& models, const Tip& tip) {
             end.last = tip.sequence;
             return models.snapshot(live);
@@ -374,7 +374,7 @@ Result<void> Rebuilds::take_over(Build& build) {
     PastCost cost;
     for (std::uint64_t most = kLastCommits; old == nullptr; most *= 2) {
         if (auto followed = follow(build); !followed) return followed;
-        const auto done = build.host.between_steps(
+        auto done = build.host.between_steps(
             [&](Models&, const Tip& tip) -> Result<void> {
                 const std::uint64_t position = build.models->tip().sequence.value;
                 if (tip.sequence.value > position + most) return {};  // the log went on meanwhile
@@ -406,7 +406,8 @@ Result<void> Rebuilds::take_over(Build& build) {
         if (auto paused = pause(kNameAgain); !paused) return paused;
     }
     build.models.reset();
-    let_go(std::move(old));
+    let_go(old);
+    old.reset();
     if (cancelled_) return {};  // the next start removes what is left
     const auto removed = build.generations.remove_others();
     if (!removed) spdlog::warn("partition={} {}", build.partition.value, removed.error().detail);
@@ -414,7 +415,7 @@ Result<void> Rebuilds::take_over(Build& build) {
 }
 
 /// Waits for the last reader, so that no request closes a store.
-void Rebuilds::let_go(std::shared_ptr<Models> old) {
+void Rebuilds::let_go(const std::shared_ptr<Models>& old) {
     while (old.use_count() > 1 && pause(kPoll)) {
     }
 }

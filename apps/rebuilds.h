@@ -66,7 +66,7 @@ private:
     Result<void> take_over(Build& build);
     Result<std::vector<ComparedModel>> read_digests(const std::filesystem::path& live,
                                                     const std::filesystem::path& rebuilt);
-    void let_go(std::shared_ptr<Models> old);
+    void let_go(const std::shared_ptr<Models>& old);
     Result<void> pause(std::chrono::milliseconds time);
     template <class Change>
     void update(PartitionId partition, Change change);

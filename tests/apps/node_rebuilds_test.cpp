@@ -83,7 +83,7 @@ TEST_CASE("read models of an older layout are made anew, and stay until that is 
     SECTION("after a part that cannot be read") {
         const fs::path next = data.generations().next().value();
         fs::create_directories(next);
-        std::ofstream(next / "CURRENT") << "MANIFEST-000009\n";
+        std::ofstream(next / "CURRENT") << "no manifest";
     }
     {
         const auto node = start_node(node_options(data.path()));

@@ -93,7 +93,7 @@ ENDPOINTS = [
              given={"partition": 0, "from": 0}),
     Endpoint("GET", "/v1/audit/proofs/{m}", {"auditor"}, query=("program", "size")),
     Endpoint("GET", "/v1/log", {"auditor"}, query=("from",), given={"from": "0:1"}),
-    Endpoint("POST", "/v1/operations/rebuild", {"platform"}, {"partition": 0}, status=202),
+    Endpoint("POST", "/v1/operations/rebuild", {"platform"}, status=202),
     Endpoint("GET", "/v1/operations/rebuild", {"platform"}),
     Endpoint("GET", "/v1/schemas/events", set(), token=False),
     Endpoint("GET", "/v1/schemas/events/io.tidings.message.sent", set(), token=False),
@@ -104,8 +104,10 @@ ENDPOINTS = [
 ]
 GUARDED = [e for e in ENDPOINTS if e.token]
 CLOSED = [e for e in ENDPOINTS if e.token or e.secret]
-# A JSON body may be left out of the last two.
-WITH_JSON = [e for e in CLOSED if isinstance(e.body, dict) or e.path.endswith(("/open", "/read"))]
+# A JSON body may be left out of these.
+MAY_LACK_JSON = ("/open", "/read", "/rebuild")
+WITH_JSON = [e for e in CLOSED if isinstance(e.body, dict) or
+             (e.method == "POST" and e.path.endswith(MAY_LACK_JSON))]
 CALLER = {"platform": ("platform", None, None), "owner": ("owner", "acme", None),
           "partner": ("partner", "acme", "grace"), "analyst": ("analyst", "acme", None),
           "auditor": ("auditor", "acme", None)}
