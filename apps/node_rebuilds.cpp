@@ -72,7 +72,10 @@ void Node::make_rebuilds() {
     options.resources = store_resources_;
     options.row_memory = row_memory_;
     options.open_log = [this](PartitionId partition) { return open_log(partition); };
-    options.host = [this](PartitionId partition) { return host_of(partition); };
+    options.host = [this](PartitionId partition) {
+        PartitionHost* host = host_of(partition);
+        return host == nullptr || host->parked() ? nullptr : host;
+    };
     options.metrics = options_.metrics;
     rebuilds_ = std::make_unique<Rebuilds>(std::move(options));
 }

@@ -224,7 +224,8 @@ Result<void> PartitionHost::catch_up() {
     const Tip start = loop_.tip();
     positions_.reached(start.sequence);
     counters_.applied = start.sequence.value;
-    const std::uint64_t total = end->value - std::min(end->value, start.next_record.value);
+    const std::uint64_t first = std::max<std::uint64_t>(start.next_record.value, 1);  // no genesis
+    const std::uint64_t total = end->value - std::min(end->value, first);
     counters_.catch_up_began_ms = clock_.steady_ms();
     counters_.catch_up_total = total;
 
@@ -246,7 +247,8 @@ Result<void> PartitionHost::catch_up() {
         }
         if (!step) return step.error();
         if (*step == StepResult::waiting) pause(kAppendPoll);
-        counters_.catch_up_done = loop_.tip().next_record.value - start.next_record.value;
+        const std::uint64_t next = loop_.tip().next_record.value;
+        counters_.catch_up_done = next - std::min(next, first);
         const auto now = SteadyClock::now();
         if (now < next_line) continue;
         show(now);

@@ -77,6 +77,7 @@ public:
     /// A parked partition does not follow its log, but can still be read as it was. Takes effect
     /// soon.
     void park(bool parked);
+    bool parked() const { return parked_; }
     /// Follows its log and has all of it: fit to decide.
     bool caught_up() const;
     /// Fit to answer: it had caught up, and goes on or is trying to.

@@ -30,6 +30,12 @@ constexpr std::uint64_t kLastCommits = 4;
 /// The partitions' and io threads go first.
 constexpr int kNice = 5;
 
+Error not_held(PartitionId partition) {
+    return {ErrorCode::invalid,
+            "this process does not hold partition " + std::to_string(partition.value),
+            {}};
+}
+
 Error stopping() { return {ErrorCode::overloaded, "the process is ending", {}}; }
 
 Error io_error(const std::string& what, const std::error_code& error) {
@@ -80,9 +86,7 @@ Rebuilds::~Rebuilds() {
 Result<void> Rebuilds::rebuild(const std::vector<PartitionId>& partitions, bool accept_difference) {
     for (const PartitionId partition : partitions) {
         if (partition.value < options_.partitions && options_.host(partition) != nullptr) continue;
-        return Error{ErrorCode::invalid,
-                     "this process does not hold partition " + std::to_string(partition.value),
-                     {}};
+        return not_held(partition);
     }
     const std::lock_guard lock(mutex_);
     if (stopping_) return stopping();
@@ -190,10 +194,15 @@ Result<void> Rebuilds::pause(std::chrono::milliseconds time) {
 }
 
 Result<void> Rebuilds::build(PartitionId partition, bool accept_difference) {
-    PartitionHost& host = *options_.host(partition);
+    PartitionHost* const held = options_.host(partition);
+    if (held == nullptr) return not_held(partition);
+    PartitionHost& host = *held;
     while (!host.caught_up()) {
         if (host.halted()) {
             return Error{ErrorCode::overloaded, "the partition has stopped; /readyz says why", {}};
+        }
+        if (host.parked()) {
+            return Error{ErrorCode::overloaded, "the partition belongs to other processes now", {}};
         }
         if (auto paused = pause(kPoll); !paused) return paused;
     }
