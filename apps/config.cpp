@@ -43,7 +43,7 @@ std::vector<Setting> cluster_settings() {
     };
 }
 
-std::vector<Setting> process_settings() {
+std::vector<Setting> general_settings() {
     using C = Config;
     return {
         {"data", &C::data, "data directory; made if missing"},
@@ -52,6 +52,12 @@ std::vector<Setting> process_settings() {
          "partitions of the log; fixed when the data directory is made; 0: 4 for a new "
          "directory, otherwise what it has",
          0, 1024},
+    };
+}
+
+std::vector<Setting> http_settings() {
+    using C = Config;
+    return {
         {"http.io_threads", &C::io_threads, "threads that serve connections; 0: one per core", 0,
          256},
         {"http.operations", &C::operations, "serve /healthz, /readyz and /metrics"},
@@ -82,6 +88,12 @@ std::vector<Setting> process_settings() {
          0, 1'000'000},
         {"cors.allowed_origins", &C::allowed_origins,
          "origins whose pages may call the API, as \"https://portal.example\"; \"*\": any"},
+    };
+}
+
+std::vector<Setting> process_settings() {
+    using C = Config;
+    return {
         {"keys.jwks_file", &C::jwks_file,
          "public keys that tokens are verified with (JWKS; Ed25519, ES256); empty: the data "
          "directory's own key"},
@@ -121,12 +133,12 @@ std::vector<Setting> process_settings() {
     };
 }
 
-/// Those of a deployment on Kafka behind the general ones.
 std::vector<Setting> make_settings() {
-    constexpr std::ptrdiff_t kGeneral = 3;
-    std::vector<Setting> all = process_settings();
-    const std::vector<Setting> cluster = cluster_settings();
-    all.insert(all.begin() + kGeneral, cluster.begin(), cluster.end());
+    std::vector<Setting> all;
+    for (auto part : {general_settings, cluster_settings, http_settings, process_settings}) {
+        const std::vector<Setting> settings = part();
+        all.insert(all.end(), settings.begin(), settings.end());
+    }
     return all;
 }
 
