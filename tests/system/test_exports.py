@@ -309,6 +309,27 @@ def test_audience_sizes(wide, size):
     assert len(rows_of(export(owner, "conversations", message=messages[size]))) == len(replied)
 
 
+def test_what_comes_late_in_a_wide_table_is_loaded_too(wide, tmp_path):
+    """Nobody among the rows that DuckDB looks at first has replied; docs/exports.md says how."""
+    server, _, members = wide
+    owner, late = server.owner(), members[PARTNERS][-1]
+    message = send(owner, subject="Late", replies_enabled=True)["id"]
+    ok(server.partner(f"p{late}").post(at("portal", "messages", message, "replies"),
+                                       {"body": "A"}), 201)
+    for kind in ("csv", "ndjson"):
+        (tmp_path / kind).write_bytes(export(owner, "recipients", message=message, format=kind))
+    shown, = ok(owner.get(at("programs", "acme", "messages", message, "recipients"),
+                          query={"state": "replied"})).json["data"]
+    for reader in (f"read_csv_auto('{tmp_path / 'csv'}')",
+                   f"read_json_auto('{tmp_path / 'ndjson'}', sample_size=-1)"):
+        assert duckdb.sql(f"SELECT partner_id, strftime(last_replied_at::TIMESTAMP, '%xT%X.%gZ') "
+                          f"FROM {reader} WHERE replied").fetchall() == [
+            (f"p{late}", shown["last_replied_at"])]
+    without_help = f"read_json_auto('{tmp_path / 'ndjson'}')"
+    assert duckdb.sql(f"SELECT count(*), sum(opened::INT), sum(replied::INT) FROM {without_help}"
+                      ).fetchall() == [(PARTNERS, 1, 1)]
+
+
 def test_nobody(server):
     """A program without partners and messages: a header and nothing else."""
     make_program(server, people={})
@@ -411,6 +432,15 @@ def test_memory_stays_bounded(wide):
     grown = server.resident_peak_kib() - before
     print(f"{len(body) / 2**20:.0f} MiB exported, peak grew by {grown} KiB")
     assert len(body) > 32 << 20 and grown < 16 << 10
+
+
+def test_a_stop_cuts_an_export_off(wide):
+    server, _, _ = wide
+    with contextlib.closing(Begun(server)) as begun:
+        server.restart()
+        with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+            while begun.response.read(1 << 20):
+                pass
 
 
 def test_a_slow_reader_gets_it_all(wide):
