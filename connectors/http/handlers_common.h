@@ -188,8 +188,8 @@ Handler reading(Api& api, Read read);
 /// The same for what is not answered from the read models alone.
 Handler reading_later(Api& api, Write read);
 Handler writing(Api& api, Write write);
-/// A route to read something; its handler checks the parameters. What auditors may read they may
-/// read `as_of` the past, too.
+/// A route to read something; its handler checks the parameters. What auditors may read of a
+/// program they may read `as_of` the past, too.
 Route get_route(Api& api, std::string pattern, std::string name, std::vector<std::string> query,
                 std::vector<Role> roles, Read read);
 

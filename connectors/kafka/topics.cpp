@@ -147,9 +147,18 @@ Result<std::uint32_t> Topics::brokers() {
 
 Result<TopicState> Topics::describe(const TopicSpec& spec) {
     const auto client = producer_.client();
-    const auto metadata = metadata_of(client->handle());
+    auto metadata = metadata_of(client->handle());
     if (!metadata) return metadata.error();
     const rd_kafka_metadata_topic* topic = find(**metadata, spec.name);
+    // The broker that is asked may not have heard of a new topic yet.
+    const auto until = std::chrono::steady_clock::now() + kAnswer;
+    while (topic == nullptr && expected_.contains(spec.name) &&
+           std::chrono::steady_clock::now() < until) {
+        std::this_thread::sleep_for(kPoll);
+        metadata = metadata_of(client->handle());
+        if (!metadata) return metadata.error();
+        topic = find(**metadata, spec.name);
+    }
     TopicState state;
     if (topic == nullptr) return state;
     state.exists = true;
@@ -158,8 +167,6 @@ Result<TopicState> Topics::describe(const TopicSpec& spec) {
                             ? 0
                             : static_cast<std::uint32_t>(topic->partitions[0].replica_cnt);
     auto settings = read_settings(client->handle(), spec);
-    // The broker that is asked may not have heard of a new topic yet.
-    const auto until = std::chrono::steady_clock::now() + kAnswer;
     while (!settings && settings.error().code == ErrorCode::not_found &&
            std::chrono::steady_clock::now() < until) {
         std::this_thread::sleep_for(kPoll);
@@ -198,6 +205,7 @@ Result<bool> Topics::create_missing(const std::vector<TopicSpec>& specs,
             rd_kafka_NewTopic_set_config(topics.back().get(), "min.insync.replicas", "2");
         }
     }
+    for (const TopicSpec& spec : specs) expected_.insert(spec.name);
     if (topics.empty()) return false;
 
     std::vector<rd_kafka_NewTopic_t*> raw;
@@ -388,6 +396,7 @@ Result<Genesis> Topics::make_genesis(const LogId& log, std::uint32_t partition,
 Result<std::vector<Genesis>> Topics::open_genesis(const std::optional<LogId>& known) {
     const auto state = describe({names_.commits, 0, false, {}});
     if (!state) return state.error();
+    if (!state->exists) return Error{ErrorCode::io, names_.commits + " is missing", {}};
     const std::uint32_t count = state->partitions;
     std::vector<Genesis> all;
     LogId log;

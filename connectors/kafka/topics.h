@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -70,7 +71,8 @@ public:
     /// Makes those of the specs that are missing. `replication` 0: as many as there are brokers, at
     /// most 3. True: at least one was made here.
     Result<bool> create_missing(const std::vector<TopicSpec>& specs, std::uint32_t replication);
-    /// Compares with what the cluster has.
+    /// Compares with what the cluster has. What create_missing() made or found may take a moment to
+    /// be known to every broker, and is waited for.
     Result<TopicReport> check(const std::vector<TopicSpec>& specs);
 
     /// The genesis of every partition of the commits topic, by number; makes those that are missing
@@ -91,6 +93,7 @@ private:
     const TopicNames names_;
     Producer& producer_;
     Consumer& consumer_;
+    std::set<std::string> expected_;  ///< topics that are there, whatever one broker says
     /// Of the genesis records, all started at once: a fetch takes a turn of the broker's patience.
     std::map<std::uint32_t, std::unique_ptr<PartitionReader>> readers_;
 };

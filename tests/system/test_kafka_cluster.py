@@ -108,6 +108,14 @@ def test_all_start_at_the_same_time(cluster):
     assert cluster.check_equal()
 
 
+def test_first_starts_on_three_brokers(make_cluster, three_brokers):
+    """A broker may not know yet a topic that another one has just made."""
+    for _ in range(6):
+        one = make_cluster(three_brokers).process().start()
+        assert one.ready()[0] == 200
+        one.kill()
+
+
 def test_any_process_answers_anything(four):
     processes = four.deployments
     set_up(processes[0])
