@@ -147,6 +147,7 @@ void ProgramComparison::messages() {
         opens(number, sent, OpensInterval::hour);
         opens(number, sent, OpensInterval::day);
     }
+    if (full_) exports();
 }
 
 void ProgramComparison::message(EventNumber number, const Message& message,
@@ -205,6 +206,47 @@ void ProgramComparison::opens(EventNumber number, const Message& message, OpensI
         got.push_back(words(bucket.at, ": ", bucket.opens));
     }
     expect(words("opens of ", number, " by ", size, " ms"), got, expected);
+}
+
+/// Whole tables.
+void ProgramComparison::exports() {
+    std::vector<std::string> sent, received, opened, said;
+    for (const auto& [number, message] : program_.messages) {
+        sent.push_back(words(number, ' ', message.body));
+        for (const PartnerOrdinal one : in_state(message, RecipientState::all)) {
+            const std::string who = words(number, ' ', show(partner(one)), ' ');
+            received.push_back(words(number, ' ', row_words(show(partner(one)), message, one)));
+            if (message.opened.contains(one)) opened.push_back(who + words(message.opened.at(one)));
+            for (const Post& post : message.conversation(one).posts) {
+                said.push_back(who + words(post.number, ' ', post.body));
+            }
+        }
+    }
+    expect("exported messages", exported(ExportTable::messages), sent);
+    expect("exported recipients", exported(ExportTable::recipients), received);
+    expect("exported opens", exported(ExportTable::opens), opened);
+    expect("exported conversations", exported(ExportTable::conversations), said);
+}
+
+std::vector<std::string> ProgramComparison::exported(ExportTable table) const {
+    std::vector<std::string> out;
+    const auto rows = models_.export_rows({id_, table, std::nullopt});
+    while (const auto slice = rows->next()) {
+        if (slice->sent) out.push_back(words(slice->message->number, ' ', slice->sent->body));
+        for (const RecipientRow& row : slice->recipients) {
+            const std::string who = show(row.partner);
+            out.push_back(words(slice->message->number, ' ') +
+                          (table == ExportTable::opens
+                               ? words(who, ' ', row.opened_at)
+                               : row_words(who, row.opened_at, row.first_replied_at,
+                                           row.last_replied_at, row.unread_replies)));
+        }
+        for (const ExportedPost& said : slice->posts) {
+            out.push_back(words(slice->message->number, ' ', show(said.partner), ' ',
+                                said.post.number, ' ', said.post.body));
+        }
+    }
+    return out;
 }
 
 }  // namespace tidings::simulation

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "projections/exports.h"
 #include "tests/simulation/compare.h"
 #include "tests/simulation/words.h"
 
@@ -36,6 +37,8 @@ private:
     void recipients(EventNumber number, const Message& message, RecipientState state,
                     const std::string& query);
     void opens(EventNumber number, const Message& message, OpensInterval interval);
+    void exports();
+    std::vector<std::string> exported(ExportTable table) const;
     // compare_inboxes.cpp
     void inbox(PartnerOrdinal partner);
     void inbox_list(PartnerOrdinal partner, bool unread_only, bool times);
