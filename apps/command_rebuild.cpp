@@ -10,6 +10,7 @@
 #include "apps/data_directory.h"
 #include "apps/directory_options.h"
 #include "apps/lock_file.h"
+#include "apps/personal_keys.h"
 #include "apps/progress.h"
 #include "core/partition_loop.h"
 #include "events/codec.h"
@@ -45,13 +46,15 @@ using ModelsSet = std::vector<std::unique_ptr<Models>>;
 using LogSet = std::vector<std::unique_ptr<Log>>;
 
 /// One Models for each of the logs, in `directory`/pN.
-Result<ModelsSet> open_models(const fs::path& directory, const LogSet& logs) {
+Result<ModelsSet> open_models(const fs::path& directory, const LogSet& logs,
+                              const std::shared_ptr<const Keys>& keys) {
     const auto resources = make_store_resources(kBlockCacheBytes, kWriteBufferBytes);
     ModelsSet all;
     for (const auto& log : logs) {
         ModelsOptions options;
         options.directory = directory / ("p" + std::to_string(log->genesis().partition.value));
         options.resources = resources;
+        options.keys = keys;
         auto models = Models::open(options);
         if (!models) return models.error();
         all.push_back(std::move(*models));
@@ -131,8 +134,9 @@ void print_differences(const ModelsSet& live, const ModelsSet& rebuilt) {
 }
 
 /// The live models, caught up with the log, and their digest. Errors: they can't be opened or read.
-Result<std::pair<ModelsSet, Hash256>> read_live(const fs::path& directory, const LogSet& logs) {
-    Result<ModelsSet> live = open_models(directory, logs);
+Result<std::pair<ModelsSet, Hash256>> read_live(const fs::path& directory, const LogSet& logs,
+                                                const std::shared_ptr<const Keys>& keys) {
+    Result<ModelsSet> live = open_models(directory, logs, keys);
     if (!live) return live.error();
     try {
         const Result<void> followed = follow_logs(logs, *live, "live");
@@ -151,7 +155,7 @@ Result<std::pair<ModelsSet, Hash256>> read_live(const fs::path& directory, const
 /// Prints both digests; false: they differ, or the live ones can't be read (which is no reason not
 /// to swap them out).
 Result<bool> compare(const fs::path& live_directory, const LogSet& logs, const ModelsSet& rebuilt,
-                     bool swap) {
+                     const std::shared_ptr<const Keys>& keys, bool swap) {
     const Hash256 new_digest = digest_of(rebuilt);
     std::error_code ignored;  // "not there" and "can't be seen" are told by the opening below
     if (!fs::exists(live_directory, ignored)) {
@@ -159,7 +163,7 @@ Result<bool> compare(const fs::path& live_directory, const LogSet& logs, const M
         std::printf("there are no live read models to compare with\n");
         return true;
     }
-    const auto live = read_live(live_directory, logs);
+    const auto live = read_live(live_directory, logs, keys);
     if (!live) {
         print_digest("rebuilt", new_digest, rebuilt);
         std::printf("the live read models cannot be used: %s\n", live.error().detail.c_str());
@@ -250,6 +254,9 @@ Result<bool> rebuild(const Options& options) {
     const Result<fs::path> target = prepare_target(options);
     if (!target) return target.error();
 
+    const auto keys = read_partner_keys(options.config);
+    if (!keys) return keys.error();
+
     bool equal = false;
     {
         std::unique_ptr<Cluster> cluster;  // outlives the logs
@@ -257,12 +264,12 @@ Result<bool> rebuild(const Options& options) {
                                         ? open_embedded_logs(options)
                                         : open_kafka_logs(options, cluster);
         if (!logs) return logs.error();
-        const Result<ModelsSet> rebuilt = open_models(*target, *logs);
+        const Result<ModelsSet> rebuilt = open_models(*target, *logs, *keys);
         if (!rebuilt) return rebuilt.error();
         const Result<void> followed = follow_logs(*logs, *rebuilt, "rebuild");
         if (!followed) return followed.error();
         const Result<bool> compared =
-            compare(models_directory(options.data), *logs, *rebuilt, options.swap);
+            compare(models_directory(options.data), *logs, *rebuilt, *keys, options.swap);
         if (!compared) return compared.error();
         equal = *compared;
     }  // closed, so that the directories may move

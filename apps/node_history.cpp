@@ -36,6 +36,7 @@ Result<SendReceipt> find_receipt(const Past& past, const Codec& codec, const Pro
 Result<void> Node::open_history() {
     HistoryOptions options;
     options.data = options_.data;
+    options.keys = partner_keys_;
     options.open_log = [this](PartitionId partition) -> Result<std::unique_ptr<CommitSource>> {
         if (cluster_ == nullptr) {
             return std::unique_ptr<CommitSource>(

@@ -10,6 +10,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 
@@ -83,6 +84,10 @@ public:
     /// whoever still waits is told outcome_unknown. stop() waits for that, and flushes the models.
     void begin_stop(std::chrono::milliseconds grace);
     void stop();
+
+    /// After an erasure: what was erased of the programs' partners leaves the disk, snapshots of
+    /// these read models included. From any thread. Errors: io.
+    Result<void> erase_deleted(const std::set<ProgramId>& programs);
 
     std::shared_ptr<const Models> models() const { return models_; }
     /// Errors: why commands are not accepted now.

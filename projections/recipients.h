@@ -7,7 +7,7 @@
 namespace tidings::recipients {
 
 Result<Page<RecipientRow>> list(const CommittedRows& rows, std::uint32_t program,
-                                EventNumber message, RecipientState state, const std::string& query,
-                                const PageRequest& request);
+                                const TextReader& texts, EventNumber message, RecipientState state,
+                                const std::string& query, const PageRequest& request);
 
 }  // namespace tidings::recipients

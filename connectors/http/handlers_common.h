@@ -195,6 +195,7 @@ void add_message_routes(Router& router, Api& api);
 void add_conversation_routes(Router& router, Api& api);
 void add_portal_routes(Router& router, Api& api);
 void add_receipt_routes(Router& router, Api& api);
+void add_erasure_routes(Router& router, Api& api);
 void add_command_routes(Router& router, Api& api);
 void add_schema_routes(Router& router);
 /// REQUIRES: ApiOptions::audit is set.
