@@ -22,8 +22,8 @@ Error gone(const Tip& tip) {
 
 }  // namespace
 
-Auditor::Auditor(CheckpointSigner signer, OpenLog open)
-    : signer_(std::move(signer)), open_(std::move(open)), thread_([this] {
+Auditor::Auditor(CheckpointSigner signer, OpenLog open, std::shared_ptr<const Keys> keys)
+    : signer_(std::move(signer)), open_(std::move(open)), keys_(std::move(keys)), thread_([this] {
           name_thread("auditor");
           run();
       }) {}
@@ -125,7 +125,7 @@ Result<LogLines> Auditor::lines(OpenedLog& log, const LinesQuestion& question) c
                 const auto taken = log.commands.take(*envelope, commit.commands);
                 if (!taken) return taken.error();
                 if (commit.outcomes.size() != commit.commands.size()) return gone(out.tip);
-                append_lines(out.text, codec_, commit, true, question.program);
+                append_lines(out.text, codec_, keys_.get(), commit, true, question.program);
             }
             if (out.tip.sequence == question.last || out.text.size() >= kPiece) break;
         }

@@ -25,7 +25,8 @@ public:
     /// Called on the auditor's thread, once for each partition that is asked about.
     using OpenLog = std::function<Result<OpenedLog>(PartitionId)>;
 
-    Auditor(CheckpointSigner signer, OpenLog open);
+    /// `keys` open what is sealed; null: none.
+    Auditor(CheckpointSigner signer, OpenLog open, std::shared_ptr<const Keys> keys);
     /// Tells those who still wait that it stops.
     ~Auditor() override;
     Auditor(const Auditor&) = delete;
@@ -49,6 +50,7 @@ private:
 
     const CheckpointSigner signer_;
     const OpenLog open_;
+    const std::shared_ptr<const Keys> keys_;
     const CapnpCodec codec_;
     std::map<PartitionId, OpenedLog> logs_;  ///< of the thread
 

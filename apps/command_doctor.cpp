@@ -11,6 +11,7 @@
 #include "apps/generations.h"
 #include "apps/lock_file.h"
 #include "apps/log_walk.h"
+#include "apps/personal_keys.h"
 #include "apps/progress.h"
 #include "connectors/http/auth.h"
 #include "connectors/keys.h"
@@ -121,7 +122,13 @@ void Examination::check_keys() {
     if (configured_) check_token_keys();
     const Result<void> readable = KeyRing::check(home, named);
     if (!readable) return bad("keys: " + readable.error().detail, "restore it from a backup");
-    if (complete) good("keys");
+    if (!complete) return;
+    good("keys");
+    if (!fs::exists(sealing, error)) return;
+    if (const auto partners = read_partner_keys(config_); !partners) {
+        bad(partners.error().detail,
+            "restore keys/ from a backup: without them every partner is erased");
+    }
 }
 
 /// The public keys that serve verifies tokens with, where they are not its own.

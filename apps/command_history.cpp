@@ -6,6 +6,7 @@
 
 #include "apps/audit_log.h"
 #include "apps/logging.h"
+#include "apps/personal_keys.h"
 #include "connectors/positions.h"
 
 namespace tidings::apps {
@@ -63,6 +64,9 @@ Result<CommandHistory> CommandHistory::open(const PlaceOptions& options) {
     const Genesis genesis = opened->front()->genesis();
     HistoryOptions settings;
     settings.data = config->data;
+    auto keys = read_partner_keys(*config);
+    if (!keys) return keys.error();
+    settings.keys = std::move(*keys);
     if (::access(config->data.c_str(), W_OK) != 0) {  // someone else's, or on Kafka alone
         settings.scratch = std::filesystem::temp_directory_path() /
                            ("tidings-history-" + std::to_string(::getuid()));

@@ -9,6 +9,7 @@
 #include "apps/data_directory.h"
 #include "apps/directory_options.h"
 #include "apps/log_lines.h"
+#include "apps/personal_keys.h"
 #include "events/codec.h"
 
 namespace tidings::apps {
@@ -64,13 +65,13 @@ Result<std::vector<Source>> sources(const Options& options, const Codec& codec,
 }
 
 /// Prints what there is of one partition now. False in the result: the output was closed.
-Result<bool> print(Source& source, const Codec& codec, bool json) {
+Result<bool> print(Source& source, const Codec& codec, const Keys* keys, bool json) {
     while (true) {
         const Result<std::optional<WalkedCommit>> commit = source.walk.next();
         if (!commit) return commit.error();
         if (!*commit) return std::fflush(stdout) == 0;
         std::string lines;
-        append_lines(lines, codec, **commit, json);
+        append_lines(lines, codec, keys, **commit, json);
         if (std::fwrite(lines.data(), 1, lines.size(), stdout) != lines.size()) return false;
     }
 }
@@ -81,11 +82,13 @@ int run(const Options& options) {
     if (!config) return report(config.error());
     auto readers = open_log_readers(config->data, EmbeddedLogReader::Mode::follow);
     if (!readers) return report(readers.error());
+    const auto keys = read_partner_keys(*config);
+    if (!keys) return report(keys.error());
     Result<std::vector<Source>> all = sources(options, codec, *readers);
     if (!all) return report(all.error());
     while (true) {
         for (Source& source : *all) {
-            const Result<bool> printed = print(source, codec, options.json);
+            const Result<bool> printed = print(source, codec, keys->get(), options.json);
             if (!printed) return report(printed.error());
             if (!*printed) return kRefused;
         }

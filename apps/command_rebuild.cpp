@@ -12,6 +12,7 @@
 #include "apps/directory_options.h"
 #include "apps/generations.h"
 #include "apps/lock_file.h"
+#include "apps/personal_keys.h"
 #include "apps/progress.h"
 #include "apps/rebuild_client.h"
 #include "core/partition_loop.h"
@@ -51,7 +52,8 @@ using LogSet = std::vector<std::unique_ptr<Log>>;
 using PathOf = std::function<Result<fs::path>(PartitionId)>;
 
 /// One Models for each of the logs, in the directory that `path_of` says.
-Result<ModelsSet> open_models(const PathOf& path_of, const LogSet& logs) {
+Result<ModelsSet> open_models(const PathOf& path_of, const LogSet& logs,
+                              const std::shared_ptr<const Keys>& keys) {
     const auto resources = make_store_resources(kBlockCacheBytes, kWriteBufferBytes);
     ModelsSet all;
     for (const auto& log : logs) {
@@ -60,6 +62,7 @@ Result<ModelsSet> open_models(const PathOf& path_of, const LogSet& logs) {
         ModelsOptions options;
         options.directory = *path;
         options.resources = resources;
+        options.keys = keys;
         auto models = Models::open(options);
         if (!models) return models.error();
         all.push_back(std::move(*models));
@@ -139,9 +142,10 @@ void print_differences(const ModelsSet& live, const ModelsSet& rebuilt) {
 }
 
 /// The live models, caught up with the log, and their digest. Errors: they can't be opened or read.
-Result<std::pair<ModelsSet, Hash256>> read_live(const fs::path& data, const LogSet& logs) {
+Result<std::pair<ModelsSet, Hash256>> read_live(const fs::path& data, const LogSet& logs,
+                                                const std::shared_ptr<const Keys>& keys) {
     Result<ModelsSet> live =
-        open_models([&](PartitionId p) { return Generations(data, p).live(); }, logs);
+        open_models([&](PartitionId p) { return Generations(data, p).live(); }, logs, keys);
     if (!live) return live.error();
     try {
         const Result<void> followed = follow_logs(logs, *live, "live");
@@ -160,7 +164,7 @@ Result<std::pair<ModelsSet, Hash256>> read_live(const fs::path& data, const LogS
 /// Prints both digests; false: they differ, or the live ones can't be read (which is no reason not
 /// to swap them out).
 Result<bool> compare(const fs::path& data, const LogSet& logs, const ModelsSet& rebuilt,
-                     bool swap) {
+                     const std::shared_ptr<const Keys>& keys, bool swap) {
     const Hash256 new_digest = digest_of(rebuilt);
     std::error_code ignored;  // "not there" and "can't be seen" are told by the opening below
     if (!fs::exists(models_directory(data), ignored)) {
@@ -168,7 +172,7 @@ Result<bool> compare(const fs::path& data, const LogSet& logs, const ModelsSet& 
         std::printf("there are no live read models to compare with\n");
         return true;
     }
-    const auto live = read_live(data, logs);
+    const auto live = read_live(data, logs, keys);
     if (!live) {
         print_digest("rebuilt", new_digest, rebuilt);
         std::printf("the live read models cannot be used: %s\n", live.error().detail.c_str());
@@ -260,6 +264,9 @@ Result<bool> rebuild(const Options& options) {
     const Result<fs::path> target = prepare_target(options);
     if (!target) return target.error();
 
+    const auto keys = read_partner_keys(options.config);
+    if (!keys) return keys.error();
+
     bool equal = false;
     {
         std::unique_ptr<Cluster> cluster;  // outlives the logs
@@ -272,11 +279,11 @@ Result<bool> rebuild(const Options& options) {
             [&](PartitionId p) -> Result<fs::path> {
                 return *target / ("p" + std::to_string(p.value));
             },
-            *logs);
+            *logs, *keys);
         if (!rebuilt) return rebuilt.error();
         const Result<void> followed = follow_logs(*logs, *rebuilt, "rebuild");
         if (!followed) return followed.error();
-        const Result<bool> compared = compare(options.data, *logs, *rebuilt, options.swap);
+        const Result<bool> compared = compare(options.data, *logs, *rebuilt, *keys, options.swap);
         if (!compared) return compared.error();
         equal = *compared;
     }  // closed, so that the directories may move

@@ -43,12 +43,16 @@ std::string text_of(const std::optional<Timestamp>& time) {
     return time ? format_time(*time) : std::string("-");
 }
 
-std::string name_of(const PartnerState& partner) {
-    return partner.id.value + "  " + partner.email + "  " + partner.name +
-           (partner.surname.empty() ? "" : " " + partner.surname);
+std::string name_of(const PartnerView& partner) {
+    const PartnerTexts& texts = partner.texts;
+    if (partner->erased) return partner->id.value + "  (erased)";
+    return partner->id.value + "  " + texts.email + "  " + texts.name +
+           (texts.surname.empty() ? "" : " " + texts.surname);
 }
 
-std::string name_of(const Actor& actor) { return actor.name + " (" + actor.sub + ")"; }
+std::string name_of(const Actor& actor) {
+    return actor.name.plain() + " (" + actor.sub.plain() + ")";
+}
 
 Result<PartnerPtr> find_partner(const Place& place, const std::string& id) {
     auto partner = place.models().partner(place.program, PartnerId{id});
@@ -124,7 +128,7 @@ Result<void> show_recipients(const Place& place, const Options& options) {
         return place.models().recipients(place.program, message->card->number, state, "", page);
     };
     const auto line = [](const RecipientRow& row) {
-        return name_of(*row.partner) + "  opened " + text_of(row.opened_at) + "  replied " +
+        return name_of(row.partner) + "  opened " + text_of(row.opened_at) + "  replied " +
                text_of(row.last_replied_at) + "  unread " + std::to_string(row.unread_replies);
     };
     return show_list<RecipientRow>(options.json, ask, http::render_recipients, line);
@@ -156,11 +160,11 @@ Result<void> show_conversation(const Place& place, const Options& options) {
         return {};
     }
     print_line(found->card->id + "  " + found->card->subject);
-    print_line("with        " + name_of(**partner));
+    print_line("with        " + name_of(found->partner));
     print_line("opened      " + text_of(found->opened_at));
     for (const PostView& post : found->posts) {
-        print_line("\n" + format_time(post.posted_at) + "  " + name_of(post.author) + ":\n" +
-                   post.body);
+        print_line("\n" + format_time(post.posted_at) + "  " + post.author_name + " (" +
+                   post.author_id + "):\n" + post.body);
     }
     return {};
 }
@@ -168,7 +172,8 @@ Result<void> show_conversation(const Place& place, const Options& options) {
 Result<void> show_partner(const Place& place, const Options& options) {
     const auto partner = find_partner(place, options.partner);
     if (!partner) return partner.error();
-    const std::string json = http::render_partner(**partner);
+    const PartnerView view{*partner, place.models().texts(place.program).show(**partner)};
+    const std::string json = http::render_partner(*view.state, view.texts);
     if (options.json) {
         print_line(json);
         return {};
@@ -176,7 +181,7 @@ Result<void> show_partner(const Place& place, const Options& options) {
     std::string tags, metrics;
     for (const std::string& tag : (*partner)->tags) tags += (tags.empty() ? "" : ", ") + tag;
     append_metrics(metrics, (*partner)->metrics);
-    print_line(name_of(**partner));
+    print_line(name_of(view));
     print_line(std::string("status      ") + name_of((*partner)->status));
     print_line("joined      " + format_time((*partner)->joined_at));
     print_line("tags        " + tags);

@@ -19,6 +19,7 @@ int run_command_line(int count, const char* const* arguments) {
     add_serve_command(app, chosen);
     add_token_command(app, chosen);
     add_import_command(app, chosen);
+    add_erase_command(app, chosen);
     add_log_command(app, chosen);
     add_rebuild_command(app, chosen);
     add_doctor_command(app, chosen);

@@ -20,6 +20,7 @@ using Chosen = std::function<int()>;
 void add_serve_command(CLI::App& app, Chosen& chosen);
 void add_token_command(CLI::App& app, Chosen& chosen);
 void add_import_command(CLI::App& app, Chosen& chosen);
+void add_erase_command(CLI::App& app, Chosen& chosen);
 void add_log_command(CLI::App& app, Chosen& chosen);
 void add_rebuild_command(CLI::App& app, Chosen& chosen);
 void add_doctor_command(CLI::App& app, Chosen& chosen);

@@ -192,6 +192,7 @@ Result<std::shared_ptr<const Past>> History::build(PartitionId partition, const 
         place.row_memory = row_memory_;
         place.scratch = scratch_ / std::to_string(++scratch_number_);
     }
+    place.keys = options_.keys;
     place.cancelled = &cancelled_;
     try {
         auto past = build_past(**source, *codec_, place, end);
@@ -224,6 +225,7 @@ void History::run() {
         queue_.pop_front();
         Build& build = builds_.at(key);  // stays: only finish() removes one that has begun
         build.begun = true;
+        build.forgotten = forgotten_;
         const PartitionId partition = build.partition;
         const PastEnd end = build.end;
         const std::shared_ptr<const Past> found = build.found;
@@ -240,7 +242,11 @@ void History::finish(const Key& key, const Result<std::shared_ptr<const Past>>& 
         const std::lock_guard lock(mutex_);
         const auto build = builds_.find(key);
         if (past && is_new) {
-            gone = keep(build->second.partition, build->second.end, *past);
+            std::erase_if(open_, [](const auto& open) { return open.second.expired(); });
+            open_.emplace_back(build->second.partition, *past);
+            if (build->second.forgotten == forgotten_) {
+                gone = keep(build->second.partition, build->second.end, *past);
+            }
             ++figures_.built;
             figures_.replayed += (*past)->cost().commits;
             figures_.seconds += (*past)->cost().seconds;
@@ -252,6 +258,44 @@ void History::finish(const Key& key, const Result<std::shared_ptr<const Past>>& 
         builds_.erase(build);
     }
     for (const Waiter& waiter : waiters) waiter.done(past);
+}
+
+Result<void> History::forget(PartitionId partition) {
+    constexpr std::chrono::seconds kForgetPatience{20};
+    constexpr std::chrono::milliseconds kPause{5};
+    std::vector<std::shared_ptr<const Past>> gone;
+    std::uint64_t now = 0;
+    {
+        const std::lock_guard lock(mutex_);
+        now = ++forgotten_;
+        for (auto at = kept_.begin(); at != kept_.end();) {
+            if (std::get<PartitionId>(at->first) != partition) {
+                ++at;
+                continue;
+            }
+            gone.push_back(std::move(at->second));
+            at = kept_.erase(at);
+        }
+    }
+    gone.clear();
+    const auto until = Clock::now() + kForgetPatience;
+    const auto is_held = [&] {
+        const std::lock_guard lock(mutex_);
+        for (const auto& [key, build] : builds_) {
+            const bool old = build.begun && build.forgotten < now;
+            if (build.partition == partition && (old || build.found)) return true;
+        }
+        return std::ranges::any_of(open_, [&](const auto& open) {
+            return open.first == partition && !open.second.expired();
+        });
+    };
+    while (is_held()) {
+        if (Clock::now() > until) {
+            return Error{ErrorCode::overloaded, "somebody still reads the past: ask again", {}};
+        }
+        std::this_thread::sleep_for(kPause);
+    }
+    return {};
 }
 
 void History::expire() {

@@ -26,6 +26,7 @@ struct HistoryOptions {
     std::filesystem::path scratch = {};  ///< where directories of its own are made; empty: history/
     /// Opens a partition's log for reading; called once for each that is asked about.
     std::function<Result<std::unique_ptr<CommitSource>>(PartitionId)> open_log;
+    std::shared_ptr<const Keys> keys = {};       ///< of sealed texts
     std::size_t builders = 2;                    ///< at once
     std::size_t kept = 8;                        ///< pasts, open
     std::size_t waiting = 64;                    ///< questions; more are refused
@@ -48,6 +49,10 @@ public:
     void ask(PartitionId partition, const PastEnd& end, bool quick, Done done);
     /// The same, on the caller's thread, without bounds.
     Result<std::shared_ptr<const Past>> find(PartitionId partition, const PastEnd& end);
+
+    /// Closes what is open of a partition, and returns once nobody holds it any more; what is asked
+    /// from now on is built anew. Errors: overloaded (somebody still does).
+    Result<void> forget(PartitionId partition);
 
     /// Tells those who have waited too long. Called now and then.
     void expire();
@@ -74,6 +79,7 @@ private:
         PartitionId partition;
         PastEnd end;
         bool begun = false;
+        std::uint64_t forgotten = 0;        ///< as of when it began
         std::shared_ptr<const Past> found;  ///< was there already, for waiters that are not quick
         std::vector<Waiter> waiters;
     };
@@ -112,6 +118,8 @@ private:
     std::map<Key, Build> builds_;                                  ///< wanted or under way
     std::deque<Key> queue_;                                        ///< those not begun
     std::size_t waiting_ = 0;
+    std::uint64_t forgotten_ = 0;  ///< calls of forget()
+    std::vector<std::pair<PartitionId, std::weak_ptr<const Past>>> open_;
     Figures figures_;
     std::vector<std::thread> threads_;  ///< started with the first question
 };

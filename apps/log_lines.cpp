@@ -16,30 +16,38 @@ std::string position_of(const WalkedCommit& commit) {
 }
 
 void append_json_line(std::string& out, const WalkedCommit& commit, std::size_t index,
-                      const Result<Command>& command) {
+                      const Result<Command>& command, const Keys* keys) {
     JsonWriter json(out);
     json.open_object().key("position").string(position_of(commit));
     json.key("index").number(index);
     json.key("command_position").number(commit.commands[index].position.value);
     json.key("command");
     if (command) {
-        append_command_json(json.raw(), *command);
+        append_command_json(json.raw(), *command, keys);
     } else {
         json.null().key("malformed").string(command.error().detail);
     }
     json.key("outcome");
-    append_outcome_json(json.raw(), commit.outcomes[index]);
+    append_outcome_json(json.raw(), commit.outcomes[index], keys);
     json.close_object();
     out += '\n';
 }
 
+/// Who asked; a partner whose name is not there to be read is one all the same.
+std::string actor_of(const Command& command, const Keys* keys) {
+    const Actor& actor = command.actor;
+    const auto sub = TextReader(keys, command.program).read(PersonalField::author_id, actor.sub);
+    if (sub == "") return name_of(actor.role);  // an open: its partner is told by the ordinal
+    return std::string(name_of(actor.role)) + " " + sub.value_or("(sealed)");
+}
+
 void append_text_line(std::string& out, const WalkedCommit& commit, std::size_t index,
-                      const Result<Command>& command) {
+                      const Result<Command>& command, const Keys* keys) {
     const Outcome& outcome = commit.outcomes[index];
     out += position_of(commit) + "  " + format_time(outcome.time) + "  ";
     if (command) {
         out += outcome.program.value + "  " + name_of(command->body) + "  by " +
-               name_of(command->actor.role) + " " + command->actor.sub;
+               actor_of(*command, keys);
     } else {
         out += "(malformed command)";
     }
@@ -65,15 +73,15 @@ void append_text_line(std::string& out, const WalkedCommit& commit, std::size_t 
 
 }  // namespace
 
-void append_lines(std::string& out, const Codec& codec, const WalkedCommit& commit, bool json,
-                  const std::optional<ProgramId>& program) {
+void append_lines(std::string& out, const Codec& codec, const Keys* keys,
+                  const WalkedCommit& commit, bool json, const std::optional<ProgramId>& program) {
     for (std::size_t i = 0; i < commit.commands.size(); ++i) {
         if (program && commit.outcomes[i].program != *program) continue;
         const Result<Command> command = codec.decode_command(commit.commands[i].bytes);
         if (json) {
-            append_json_line(out, commit, i, command);
+            append_json_line(out, commit, i, command, keys);
         } else {
-            append_text_line(out, commit, i, command);
+            append_text_line(out, commit, i, command, keys);
         }
     }
 }

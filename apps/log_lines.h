@@ -11,8 +11,9 @@
 namespace tidings::apps {
 
 /// Appends a line for each command: JSON with every field, or text for people. `program`: of this
-/// one's alone.
-void append_lines(std::string& out, const Codec& codec, const WalkedCommit& commit, bool json,
+/// one's alone. `keys` (null: none) open what is sealed.
+void append_lines(std::string& out, const Codec& codec, const Keys* keys,
+                  const WalkedCommit& commit, bool json,
                   const std::optional<ProgramId>& program = {});
 
 struct LogStart {

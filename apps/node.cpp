@@ -5,6 +5,7 @@
 #include <future>
 
 #include "apps/data_directory.h"
+#include "apps/personal_keys.h"
 #include "connectors/thread_name.h"
 #include "core/limits.h"
 #include "events/codec.h"
@@ -21,10 +22,12 @@ constexpr std::size_t kLogCacheBytes = 8u << 20;
 
 }  // namespace
 
-Node::Node(const NodeOptions& options, LockFile lock, std::unique_ptr<KeyRing> keys)
+Node::Node(const NodeOptions& options, LockFile lock, std::shared_ptr<const KeyRing> keys,
+           std::shared_ptr<PartnerKeys> partner_keys)
     : options_(options),
       lock_(std::move(lock)),
       keys_(std::move(keys)),
+      partner_keys_(std::move(partner_keys)),
       codec_(std::make_unique<CapnpCodec>()),
       clock_(options.clock),
       store_resources_(make_store_resources(options.block_cache_bytes, options.write_buffer_bytes)),
@@ -38,9 +41,14 @@ Result<std::unique_ptr<Node>> Node::open(const NodeOptions& options) {
     Result<std::unique_ptr<KeyRing>> keys = KeyRing::open(
         options.keys_data.empty() ? options.data : options.keys_data, options.deployment_key_file);
     if (!keys) return keys.error();
-    std::unique_ptr<Node> node(new Node(options, std::move(*lock), std::move(*keys)));
+    const std::shared_ptr<const KeyRing> ring = std::move(*keys);
+    auto partner_keys = open_partner_keys(options.data, ring);
+    if (!partner_keys) return partner_keys.error();
+    std::unique_ptr<Node> node(new Node(options, std::move(*lock), ring, std::move(*partner_keys)));
     const Result<void> opened = options.cluster ? node->open_cluster() : node->open_embedded();
     if (!opened) return opened.error();
+    node->make_sealer();
+    node->make_eraser();
     node->make_auditor();
     node->make_rebuilds();
     if (const Result<void> history = node->open_history(); !history) return history.error();
@@ -72,6 +80,12 @@ Result<void> Node::open_embedded() {
         if (!opened) return opened.error();
         const PartitionId partition{static_cast<std::uint32_t>(i)};
         embedded_logs_.push_back((*logs)[i].get());
+        // what is there when there first are keys may be plain, and nothing later
+        const auto end = (*logs)[i]->end_of_commits();
+        if (!end) return end.error();
+        const auto plain =
+            partner_keys_->last_plain(partition, Sequence{end->value == 0 ? 0 : end->value - 1});
+        if (!plain) return plain.error();
         put_host(partition, std::make_unique<PartitionHost>(
                                 std::move((*logs)[i]), std::move(opened->models), *codec_, clock_,
                                 host_options(partition, opened->anew)));
@@ -97,7 +111,7 @@ Result<void> Node::start() {
         if (!started) return started.error();
     }
     for (std::uint32_t p = 0; p < partitions(); ++p) rebuilds_->resume(PartitionId{p});
-    return {};
+    return eraser_->finish_begun();
 }
 
 void Node::cancel_start() {
@@ -118,6 +132,8 @@ void Node::stop(std::chrono::milliseconds grace) {
         balance_wake_.notify_one();
         balance_thread_.join();
     }
+    if (eraser_) eraser_->stop();
+    if (sealer_) sealer_->stop();
     publisher_.reset();
     auditor_.reset();
     rebuilds_.reset();
@@ -174,7 +190,25 @@ PartitionId Node::partition_of(const ProgramId& program) const {
 
 ReadModelsPtr Node::read(PartitionId partition) const { return host_of(partition)->models(); }
 
+void Node::make_sealer() {
+    const auto find_partner = [this](const ProgramId& program, PartnerOrdinal partner) {
+        return read(program)->partner_ids(program, std::span(&partner, 1)).at(0);
+    };
+    sealer_ =
+        std::make_unique<Sealer>(partner_keys_, find_partner, partitions(), cluster_ == nullptr);
+}
+
 void Node::submit(Command command, Done done) {
+    const PartitionId partition = partition_of(command.program);
+    if (!sealer_->takes(command, partition)) return append(std::move(command), std::move(done));
+    sealer_->seal(std::move(command), partition,
+                  [this, done = std::move(done)](Result<Command> sealed) {
+                      if (!sealed) return done(sealed.error());
+                      append(std::move(*sealed), done);
+                  });
+}
+
+void Node::append(Command command, Done done) {
     const Result<Timestamp> stamp = clock_.stamp();
     if (!stamp) return done(stamp.error());
     command.time = Timestamp{stamp->value - lag_ms_.load(std::memory_order_relaxed)};

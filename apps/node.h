@@ -14,12 +14,14 @@
 
 #include "apps/auditor.h"
 #include "apps/cluster.h"
+#include "apps/eraser.h"
 #include "apps/history.h"
 #include "apps/ingress_clock.h"
 #include "apps/lock_file.h"
 #include "apps/partition_host.h"
 #include "apps/placement.h"
 #include "apps/rebuilds.h"
+#include "apps/sealer.h"
 #include "connectors/keys.h"
 #include "core/codec.h"
 #include "events/embedded_log.h"
@@ -92,6 +94,7 @@ public:
                  const std::optional<PartnerId>& partner,
                  const std::function<void(Result<SendReceipt>)>& done) override;
     void submit(Command command, Done done) override;
+    void erase(Command command, Erased done) override;
     bool pending(const ProgramId& program, const CommandId& id) const override;
     void wait_for(PartitionId partition, Sequence sequence, int timeout_ms,
                   std::function<void(Result<void>)> done) override;
@@ -115,7 +118,8 @@ private:
         std::vector<std::vector<std::string>> holders;  ///< URLs of others, by partition
     };
 
-    Node(const NodeOptions& options, LockFile lock, std::unique_ptr<KeyRing> keys);
+    Node(const NodeOptions& options, LockFile lock, std::shared_ptr<const KeyRing> keys,
+         std::shared_ptr<PartnerKeys> partner_keys);
     Result<void> open_embedded();
     Result<void> open_cluster();
     /// The live read models; where an older version made them, those that take their place.
@@ -130,7 +134,11 @@ private:
     void make_rebuilds();
     void put_host(PartitionId partition, std::unique_ptr<PartitionHost> host);
     PartitionHost* host_of(PartitionId partition) const;
+    void append(Command command, Done done);
     void run_timer();
+    void make_sealer();
+    void make_eraser();
+    Result<Auditor::OpenedLog> open_audited(PartitionId partition);
     void make_auditor();
     /// A partition's log, read beside its own thread. Any thread.
     Result<std::unique_ptr<CommitSource>> open_log(PartitionId partition);
@@ -149,7 +157,8 @@ private:
 
     const NodeOptions options_;
     LockFile lock_;
-    std::unique_ptr<KeyRing> keys_;
+    std::shared_ptr<const KeyRing> keys_;
+    std::shared_ptr<PartnerKeys> partner_keys_;
     std::unique_ptr<Codec> codec_;
     IngressClock clock_;
     std::atomic<std::int64_t> lag_ms_{0};
@@ -159,7 +168,9 @@ private:
     std::atomic<bool> cancelled_{false};  ///< the start: what is adopted from now on stops at once
     std::vector<EmbeddedLog*> embedded_logs_;  ///< by partition, owned by the hosts; empty on Kafka
     std::vector<Slot> slots_;                  ///< by partition
-    std::unique_ptr<Auditor> auditor_;         ///< null after stop()
+    std::unique_ptr<Sealer> sealer_;
+    std::unique_ptr<Eraser> eraser_;
+    std::unique_ptr<Auditor> auditor_;                  ///< null after stop()
     std::unique_ptr<kafka::EventPublisher> publisher_;  ///< null where nothing is published
     std::unique_ptr<History> history_;
     std::unique_ptr<Rebuilds> rebuilds_;  ///< null after stop()

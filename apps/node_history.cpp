@@ -48,6 +48,7 @@ Result<std::unique_ptr<CommitSource>> Node::open_log(PartitionId partition) {
 Result<void> Node::open_history() {
     HistoryOptions options;
     options.data = options_.data;
+    options.keys = partner_keys_;
     options.open_log = [this](PartitionId partition) { return open_log(partition); };
     auto history = History::open(std::move(options));
     if (!history) return history.error();

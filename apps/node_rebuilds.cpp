@@ -17,6 +17,7 @@ Result<Node::OpenedModels> Node::open_models(PartitionId partition) const {
     options.directory = *live;
     options.resources = store_resources_;
     options.row_memory = row_memory_;
+    options.keys = partner_keys_;
     auto models = Models::open(options);
     if (models) return OpenedModels{std::move(*models)};
     if (models.error().code != ErrorCode::older_format) return models.error();
@@ -71,6 +72,7 @@ void Node::make_rebuilds() {
     options.partitions = partitions();
     options.resources = store_resources_;
     options.row_memory = row_memory_;
+    options.keys = partner_keys_;
     options.open_log = [this](PartitionId partition) { return open_log(partition); };
     options.host = [this](PartitionId partition) {
         PartitionHost* host = host_of(partition);

@@ -96,6 +96,19 @@ void PartitionHost::submit(const CommandId& id, const ContentDigest& digest, std
     wake();
 }
 
+Result<void> PartitionHost::erase_deleted(const std::set<ProgramId>& programs) {
+    std::shared_ptr<Models> live;
+    {
+        const std::lock_guard lock(models_mutex_);
+        live = models_;
+    }
+    for (const ProgramId& program : programs) {
+        if (auto erased = live->erase_deleted(program); !erased) return erased;
+    }
+    // behind that: a snapshot links to the files that were there when it was taken
+    return snapshots_ ? snapshots_->remove_all() : Result<void>();
+}
+
 void PartitionHost::wait_for(Sequence sequence, std::int64_t timeout_ms,
                              PositionWaiters::Done done) {
     positions_.wait(sequence, clock_.steady_ms() + timeout_ms, std::move(done));

@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <thread>
 
@@ -101,6 +102,10 @@ public:
     /// Within a task: `models`, which stand at the tip, are the live ones from now on. Returns
     /// those that were; readers may hold them for a while. Errors: log_mismatch.
     Result<std::shared_ptr<Models>> replace_models(std::shared_ptr<Models> models);
+
+    /// After an erasure: what was erased of the programs' partners leaves the disk, snapshots of
+    /// these read models included. From any thread. Errors: io.
+    Result<void> erase_deleted(const std::set<ProgramId>& programs);
 
     /// Errors: why commands are not accepted now.
     Result<void> ready() const;

@@ -95,6 +95,7 @@ Result<std::unique_ptr<Models>> open_scratch(const PastPlace& place) {
     options.directory = models_in(place.scratch);
     options.resources = place.resources;
     options.row_memory = place.row_memory;
+    options.keys = place.keys;
     options.scratch = true;
     return Models::open(options);
 }
@@ -319,6 +320,7 @@ Result<SendReceipt> Past::receipt(const Codec& codec, const ProgramId& program, 
             if (partner) {
                 receipt.why = explain(models_->facts(), program, sent->audience, *partner);
                 const auto& known = receipt.why->partner;
+                if (known) receipt.texts = models_->texts(program).show(*known);
                 const bool received = known && sent->recipients.contains(known->ordinal.value);
                 if (received != receipt.why->selected) {
                     return Error{ErrorCode::corruption,

@@ -96,6 +96,7 @@ struct PastPlace {
     std::filesystem::path scratch;    ///< to be made; same file system, so that files can be linked
     std::shared_ptr<StoreResources> resources;
     std::shared_ptr<RowMemory> row_memory;
+    std::shared_ptr<const Keys> keys = {};
     const std::atomic<bool>* cancelled = nullptr;  ///< set meanwhile: give up
 };
 /// Builds on the newest snapshot at or below `end` that lies on the log's chain, or from the log's

@@ -237,6 +237,7 @@ Result<void> Rebuilds::open(Build& build) {
     options.directory = build.directory;
     options.resources = options_.resources;
     options.row_memory = options_.row_memory;
+    options.keys = options_.keys;
     auto models = Models::open(options);
     Result<void> usable;
     if (!models) {

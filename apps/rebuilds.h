@@ -26,6 +26,7 @@ struct RebuildsOptions {
     std::uint32_t partitions = 0;
     std::shared_ptr<StoreResources> resources;  ///< those of the live ones, whose place they take
     std::shared_ptr<RowMemory> row_memory;
+    std::shared_ptr<const Keys> keys;  ///< of sealed texts
     /// Its own reader of a partition's log.
     std::function<Result<std::unique_ptr<CommitSource>>(PartitionId)> open_log;
     /// Null: this process does not hold it. Hosts outlive the rebuilds.

@@ -127,8 +127,8 @@ Result<std::string> internal_token(const KeyRing& keys, const Actor& actor) {
     constexpr std::chrono::seconds kLife{60};
     Claims claims;
     claims.role = actor.role;
-    claims.sub = actor.sub;
-    claims.name = actor.name;
+    claims.sub = actor.sub.plain();
+    claims.name = actor.name.plain();
     const auto now = std::chrono::system_clock::now().time_since_epoch() + kLife;
     claims.expires_at_s = std::chrono::duration_cast<std::chrono::seconds>(now).count();
     return keys.issue_token(claims);

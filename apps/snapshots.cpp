@@ -239,6 +239,7 @@ void Snapshots::take_if_due(Models& models, std::uint64_t bytes) {
     if (!usable_ || !policy_.is_due(newest_bytes_, log_bytes)) return;
     const auto began = std::chrono::steady_clock::now();
     if (began < not_before_) return;
+    const std::lock_guard lock(mutex_);
     const Result<void> taken = take(models, log_bytes);
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
     if (!taken) {
@@ -277,7 +278,27 @@ Result<void> Snapshots::take(Models& models, std::uint64_t log_bytes) {
     return remove_surplus();
 }
 
+Result<void> Snapshots::remove_all() {
+    const std::lock_guard lock(mutex_);
+    const auto all = list_snapshots(directory_);
+    if (!all) return all.error();
+    for (const Sequence sequence : *all) {
+        if (auto removed = remove(sequence); !removed) return removed;
+    }
+    return {};
+}
+
 /// A reader that is linking its files meanwhile finds it whole or gone: first it loses its name.
+Result<void> Snapshots::remove(Sequence sequence) {
+    const fs::path removing = directory_ / kRemoving;
+    std::error_code error;
+    fs::remove_all(removing, error);
+    if (!error) fs::rename(directory_ / std::to_string(sequence.value), removing, error);
+    if (!error) fs::remove_all(removing, error);
+    if (error) return io_error("cannot remove a snapshot in " + directory_.string(), error);
+    return {};
+}
+
 Result<void> Snapshots::remove_surplus() {
     const auto all = list_snapshots(directory_);
     if (!all) return all.error();
@@ -287,12 +308,8 @@ Result<void> Snapshots::remove_surplus() {
         if (!mark) return mark.error();
         log_bytes.push_back(mark->log_bytes);
     }
-    const fs::path removing = directory_ / kRemoving;
     for (const std::size_t index : policy_.surplus(log_bytes)) {
-        std::error_code error;
-        fs::rename(directory_ / std::to_string((*all)[index].value), removing, error);
-        if (!error) fs::remove_all(removing, error);
-        if (error) return io_error("cannot remove a snapshot in " + directory_.string(), error);
+        if (auto removed = remove((*all)[index]); !removed) return removed;
     }
     return {};
 }

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -62,9 +63,9 @@ std::filesystem::path models_in(const std::filesystem::path& snapshot);
 /// Sequences of the snapshots in `directory`, ascending; none if it is not there. Errors: io.
 Result<std::vector<Sequence>> list_snapshots(const std::filesystem::path& directory);
 
-/// One partition's, made as the policy says. Used by the partition's thread; others may read the
-/// directory. What fails is logged and is no trouble of the partition's: asking about the past
-/// takes longer without it.
+/// One partition's, made as the policy says. Used by the partition's thread unless said; others may
+/// read the directory. What fails is logged and is no trouble of the partition's: asking about the
+/// past takes longer without it.
 class Snapshots {
 public:
     struct Figures {
@@ -79,19 +80,23 @@ public:
     void open(Log& log, const Tip& tip);
     /// `bytes`: of the commits applied since open(). `models` stand at their tip.
     void take_if_due(Models& models, std::uint64_t bytes);
+    /// Removes all of them; the next is due when the log has grown. From any thread. Errors: io.
+    Result<void> remove_all();
 
     const Figures& figures() const { return figures_; }
 
 private:
     Result<void> find_newest(const Tip& tip);
     Result<void> take(Models& models, std::uint64_t log_bytes);
+    Result<void> remove(Sequence sequence);
     Result<void> remove_surplus();
 
     const std::filesystem::path directory_;
     const Genesis genesis_;
     const SnapshotPolicy policy_;
     bool usable_ = false;
-    std::uint64_t newest_bytes_ = 0;   ///< log_bytes of the newest one
+    std::mutex mutex_;                            ///< of taking and removing
+    std::atomic<std::uint64_t> newest_bytes_{0};  ///< log_bytes of the newest one
     SnapshotMark below_;               ///< of the newest one at or below the tip at open()
     std::uint64_t earlier_bytes_ = 0;  ///< log bytes up to that tip
     std::chrono::steady_clock::time_point not_before_{};  ///< after a failure

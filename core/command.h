@@ -13,6 +13,7 @@
 #include "core/filter.h"
 #include "core/ids.h"
 #include "core/money.h"
+#include "core/personal_text.h"
 
 namespace tidings {
 
@@ -32,8 +33,7 @@ std::optional<PartnerStatus> parse_partner_status(std::string_view text);
 
 struct Actor {
     Role role = Role::platform;
-    std::string sub;
-    std::string name;
+    PersonalText sub, name;  ///< sealed where the actor is a partner
     bool operator==(const Actor&) const = default;
 };
 
@@ -55,7 +55,7 @@ struct MetricsPatch {
 /// Members left out keep their value; at first sight they take the defaults of API.md.
 struct PartnerPatch {
     PartnerId id;
-    std::optional<std::string> email, name, surname;
+    std::optional<PersonalText> email, name, surname;
     std::optional<PartnerStatus> status;
     std::optional<std::vector<std::string>> tags;  ///< sorted, distinct
     std::optional<Timestamp> joined_at;
@@ -162,7 +162,7 @@ struct RecordOpens {
 struct PostReply {
     EventNumber message;
     PartnerOrdinal partner;
-    std::string body;
+    PersonalText body;
     bool operator==(const PostReply&) const = default;
 };
 
@@ -173,9 +173,16 @@ struct MarkRead {
     bool operator==(const MarkRead&) const = default;
 };
 
+/// Everything that the read models know of a person goes, but for its id, its numbers and its place
+/// in audiences.
+struct ErasePartner {
+    PartnerId partner;
+    bool operator==(const ErasePartner&) const = default;
+};
+
 using CommandBody =
     std::variant<UpsertProgram, SetWebhookSecret, UpsertPartners, AdjustMetrics, RecordCustomer,
-                 RecordTransaction, SendMessage, RecordOpens, PostReply, MarkRead>;
+                 RecordTransaction, SendMessage, RecordOpens, PostReply, MarkRead, ErasePartner>;
 /// "SendMessage", ... for logs, metrics and `log cat`.
 const char* name_of(const CommandBody& body);
 

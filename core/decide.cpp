@@ -33,6 +33,7 @@ struct Dispatch {
     void operator()(const RecordOpens& body) const { record_opens(context, body); }
     void operator()(const PostReply& body) const { post_reply(context, body); }
     void operator()(const MarkRead& body) const { mark_read(context, body); }
+    void operator()(const ErasePartner& body) const { erase_partner(context, body); }
 };
 
 /// True if a success of the same id is remembered: the outcome is then complete.

@@ -202,7 +202,12 @@ void record_opens(const Context& context, const RecordOpens& body) { Opens(conte
 
 void post_reply(const Context& context, const PostReply& body) {
     const auto message = received(context, body.message, body.partner);
-    if (!message || refuse_plan(context)) return;
+    if (!message) return;
+    if (const auto partner = context.facts.partner(context.id(), body.partner);
+        partner != nullptr && partner->erased) {
+        return context.refuse(ErrorCode::not_found, "this partner was erased");
+    }
+    if (refuse_plan(context)) return;
     if (!message->replies_enabled) {
         return context.refuse(ErrorCode::replies_disabled, "this message takes no replies");
     }

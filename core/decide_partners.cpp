@@ -12,8 +12,8 @@ namespace {
 std::size_t encoded_size(const PartnerState& partner) {
     constexpr std::size_t kFixed = 320;  // numbers, stamps, list heads, padding
     constexpr std::size_t kItem = 32;    // a tag's or an amount's pointer, padding, value
-    std::size_t size = kFixed + partner.id.value.size() + partner.email.size() +
-                       partner.name.size() + partner.surname.size();
+    std::size_t size = kFixed + partner.id.value.size() + partner.email.stored().size() +
+                       partner.name.stored().size() + partner.surname.stored().size();
     for (const std::string& tag : partner.tags) size += kItem + tag.size();
     return size + 2 * kItem * (partner.metrics.revenue.size() + partner.metrics.commission.size());
 }
@@ -37,6 +37,12 @@ bool apply_fields(const PartnerPatch& patch, PartnerState& partner) {
     if (patch.clear_metrics || patch.clear_revenue) zero(metrics.revenue);
     if (patch.clear_metrics || patch.clear_commission) zero(metrics.commission);
     return apply_metrics(metrics, patch.metrics);
+}
+
+/// What a partner is first seen with; one that was erased is seen again like a new one.
+bool introduces(const UpsertPartners& body, const PartnerPatch& patch) {
+    const bool revives = patch.status ? *patch.status != PartnerStatus::deleted : body.revive;
+    return revives || patch.name || patch.surname;
 }
 
 /// Equal in everything that is visible.
@@ -92,6 +98,10 @@ private:
             return;
         }
         PartnerState after = entry.after;
+        if (after.erased && !patch.email && introduces(body_, patch)) {
+            return reject(index, ErrorCode::invalid);
+        }
+        if (patch.email) after.erased = false;
         if (body_.revive && !patch.status && after.status == PartnerStatus::deleted) {
             after.status = PartnerStatus::active;
         }
@@ -164,7 +174,8 @@ private:
                 context_.refuse(ErrorCode::payload_too_large, "the partner is too large");
                 break;
             default:
-                if (!body_.partners.front().email && find(body_.partners.front().id) == nullptr) {
+                if (const PartnerPatch& patch = body_.partners.front();
+                    !patch.email && is_unseen(patch)) {
                     context_.refuse(ErrorCode::invalid, "required when a partner is first seen",
                                     "/email");
                 } else {
@@ -172,6 +183,11 @@ private:
                 }
         }
         return true;
+    }
+
+    bool is_unseen(const PartnerPatch& patch) {
+        const Entry* entry = find(patch.id);
+        return entry == nullptr || (entry->after.erased && introduces(body_, patch));
     }
 
     void emit_changes() {
@@ -208,6 +224,20 @@ private:
 
 void upsert_partners(const Context& context, const UpsertPartners& body) {
     Upsert(context, body).run();
+}
+
+void erase_partner(const Context& context, const ErasePartner& body) {
+    const auto before = context.facts.partner(context.id(), body.partner);
+    if (before == nullptr) return context.refuse(ErrorCode::not_found, "no such partner");
+    if (before->erased) return;
+    PartnerState after = *before;
+    after.email = after.name = after.surname = PersonalText();
+    after.status = PartnerStatus::deleted;
+    after.erased = true;
+    PartnersChanged changed;
+    changed.partners.push_back(std::move(after));
+    context.emit(std::move(changed));
+    context.emit(PartnerErased{before->ordinal});
 }
 
 }  // namespace tidings::deciding

@@ -40,6 +40,7 @@ void send_message(const Context&, const SendMessage&);
 void record_opens(const Context&, const RecordOpens&);
 void post_reply(const Context&, const PostReply&);
 void mark_read(const Context&, const MarkRead&);
+void erase_partner(const Context&, const ErasePartner&);
 
 // Arithmetic on performance. False: out of range (limits::kCounterMax, 64-bit money,
 // limits::kCurrencies); the target is then unusable and the whole change is refused.

@@ -23,7 +23,8 @@ struct Metrics {
 struct PartnerState {
     PartnerOrdinal ordinal;
     PartnerId id;
-    std::string email, name, surname;
+    PersonalText email, name, surname;
+    bool erased = false;  ///< and not seen again since: has no texts
     PartnerStatus status = PartnerStatus::active;
     std::vector<std::string> tags;  ///< sorted, distinct
     Timestamp joined_at;
@@ -122,7 +123,7 @@ struct ReplyPosted {
     PartnerOrdinal partner;
     bool from_owner = false;
     Actor author;
-    std::string body;
+    PersonalText body;
     Timestamp posted_at;
     bool operator==(const ReplyPosted&) const = default;
 };
@@ -134,8 +135,16 @@ struct ConversationRead {
     bool operator==(const ConversationRead&) const = default;
 };
 
-using Event = std::variant<ProgramChanged, WebhookSecretSet, PartnersChanged, UpstreamFactsChanged,
-                           MessageSent, MessagesOpened, ReplyPosted, ConversationRead>;
+/// Nothing of what was written by or to the partner in conversations stays, nor what it is searched
+/// by. Its profile has lost its texts in a PartnersChanged before, of the same command.
+struct PartnerErased {
+    PartnerOrdinal partner;
+    bool operator==(const PartnerErased&) const = default;
+};
+
+using Event =
+    std::variant<ProgramChanged, WebhookSecretSet, PartnersChanged, UpstreamFactsChanged,
+                 MessageSent, MessagesOpened, ReplyPosted, ConversationRead, PartnerErased>;
 const char* name_of(const Event& event);
 
 /// A decision against a command. `plan` is the one in force, recorded with refusals for M7.

@@ -93,12 +93,13 @@ constexpr Names<ErrorCode, 26> kErrorCodes{{
 }};
 
 // In the order of the variants.
-constexpr std::array<const char*, 10> kCommandNames{
-    "UpsertProgram",     "SetWebhookSecret", "UpsertPartners", "AdjustMetrics", "RecordCustomer",
-    "RecordTransaction", "SendMessage",      "RecordOpens",    "PostReply",     "MarkRead"};
-constexpr std::array<const char*, 8> kEventNames{
-    "ProgramChanged", "WebhookSecretSet", "PartnersChanged", "UpstreamFactsChanged",
-    "MessageSent",    "MessagesOpened",   "ReplyPosted",     "ConversationRead"};
+constexpr std::array<const char*, 11> kCommandNames{
+    "UpsertProgram",  "SetWebhookSecret",  "UpsertPartners", "AdjustMetrics",
+    "RecordCustomer", "RecordTransaction", "SendMessage",    "RecordOpens",
+    "PostReply",      "MarkRead",          "ErasePartner"};
+constexpr std::array<const char*, 9> kEventNames{
+    "ProgramChanged", "WebhookSecretSet", "PartnersChanged",  "UpstreamFactsChanged", "MessageSent",
+    "MessagesOpened", "ReplyPosted",      "ConversationRead", "PartnerErased"};
 static_assert(std::variant_size_v<CommandBody> == kCommandNames.size());
 static_assert(std::variant_size_v<Event> == kEventNames.size());
 

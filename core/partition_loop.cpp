@@ -33,8 +33,8 @@ std::size_t weight(const Outcome& outcome) {
         std::size_t operator()(const PartnersChanged& event) const {
             std::size_t size = 0;
             for (const PartnerState& partner : event.partners) {
-                size += kPartner + partner.id.value.size() + partner.email.size() +
-                        partner.name.size() + partner.surname.size();
+                size += kPartner + partner.id.value.size() + partner.email.stored().size() +
+                        partner.name.stored().size() + partner.surname.stored().size();
                 for (const std::string& tag : partner.tags) size += kItem + tag.size();
                 const Metrics& metrics = partner.metrics;
                 size += kItem * (metrics.revenue.size() + metrics.commission.size());
@@ -57,11 +57,14 @@ std::size_t weight(const Outcome& outcome) {
             }
             return size;
         }
-        std::size_t operator()(const ReplyPosted& event) const { return event.body.size(); }
+        std::size_t operator()(const ReplyPosted& event) const {
+            return event.body.stored().size();
+        }
         std::size_t operator()(const WebhookSecretSet& event) const { return event.sealed.size(); }
         std::size_t operator()(const ProgramChanged& event) const { return event.name.size(); }
         std::size_t operator()(const UpstreamFactsChanged&) const { return kItem * kItem; }
         std::size_t operator()(const ConversationRead&) const { return 0; }
+        std::size_t operator()(const PartnerErased&) const { return 0; }
     };
     std::size_t size = kFixed + outcome.rejected.size() * sizeof(Rejected);
     for (const Event& event : outcome.events) size += kItem + std::visit(Weigher{}, event);

@@ -11,12 +11,37 @@ bool is_single(const RecordOpens& opens) {
     return member != partners.end() && ++member == partners.end();
 }
 
+bool is_sealed(const std::optional<PersonalText>& text) { return text && text->is_sealed(); }
+
+void write_texts(schema::PartnerPatch::Personal::Builder to, const PartnerPatch& from) {
+    if (is_sealed(from.email) || is_sealed(from.name) || is_sealed(from.surname)) {
+        const std::optional<PersonalText> all[] = {from.email, from.name, from.surname};
+        to.setSealed(blob(pack_texts(all)));
+        return;
+    }
+    auto plain = to.initPlain();
+    if (from.email) plain.setEmail(text(from.email->stored()));
+    if (from.name) plain.setName(text(from.name->stored()));
+    if (from.surname) plain.setSurname(text(from.surname->stored()));
+}
+
+void read_texts(schema::PartnerPatch::Personal::Reader from, PartnerPatch& to) {
+    if (from.isSealed()) {
+        auto all = texts(from.getSealed(), 3);
+        to.email = std::move(all[0]);
+        to.name = std::move(all[1]);
+        to.surname = std::move(all[2]);
+        return;
+    }
+    const auto open = plain(from);
+    if (open.hasEmail()) to.email = plain_text(open.getEmail());
+    if (open.hasName()) to.name = plain_text(open.getName());
+    if (open.hasSurname()) to.surname = plain_text(open.getSurname());
+}
+
 void write(schema::PartnerPatch::Builder to, const PartnerPatch& from) {
     to.setId(text(from.id.value));
-    auto personal = to.getPersonal().initPlain();
-    if (from.email) personal.setEmail(text(*from.email));
-    if (from.name) personal.setName(text(*from.name));
-    if (from.surname) personal.setSurname(text(*from.surname));
+    write_texts(to.getPersonal(), from);
     if (from.tags) to.setTags(blob(pack_tags(*from.tags)));
     if (from.metrics != MetricsPatch{}) wire::write(to.initMetrics(), from.metrics);
     if (from.stamp) wire::write(to.initStamp(), *from.stamp);
@@ -36,10 +61,7 @@ void write(schema::PartnerPatch::Builder to, const PartnerPatch& from) {
 PartnerPatch read(schema::PartnerPatch::Reader from) {
     PartnerPatch out;
     out.id.value = string(from.getId());
-    const auto personal = plain(from.getPersonal());
-    if (personal.hasEmail()) out.email = string(personal.getEmail());
-    if (personal.hasName()) out.name = string(personal.getName());
-    if (personal.hasSurname()) out.surname = string(personal.getSurname());
+    read_texts(from.getPersonal(), out);
     if (from.hasTags()) out.tags = tags(from.getTags());
     if (from.hasMetrics()) out.metrics = wire::read(from.getMetrics());
     if (from.hasStamp()) out.stamp = wire::read(from.getStamp());
@@ -126,7 +148,10 @@ struct BodyWriter {
         auto reply = to.initPostReply();
         reply.setMessage(from.message.value);
         reply.setPartner(from.partner.value);
-        reply.getPersonal().setPlain(text(from.body));
+        write_post(reply.getPersonal(), from.body);
+    }
+    void operator()(const ErasePartner& from) {
+        to.initErasePartner().setPartner(text(from.partner.value));
     }
     void operator()(const MarkRead& from) {
         auto mark = to.initMarkRead();
@@ -199,7 +224,7 @@ SendMessage read(schema::SendMessage::Reader from) {
 
 PostReply read(schema::PostReply::Reader from) {
     return {EventNumber{from.getMessage()}, PartnerOrdinal{from.getPartner()},
-            string(plain(from.getPersonal()))};
+            read_post(from.getPersonal())};
 }
 
 CommandBody read(schema::Command::Body::Reader from, const Budget& budget) {
@@ -227,6 +252,8 @@ CommandBody read(schema::Command::Body::Reader from, const Budget& budget) {
             return read(from.getSendMessage());
         case Body::POST_REPLY:
             return read(from.getPostReply());
+        case Body::ERASE_PARTNER:
+            return ErasePartner{PartnerId{string(from.getErasePartner().getPartner())}};
         case Body::MARK_READ: {
             const auto mark = from.getMarkRead();
             return MarkRead{EventNumber{mark.getMessage()}, PartnerOrdinal{mark.getPartner()}};
@@ -246,9 +273,7 @@ void write(schema::Command::Builder to, const Command& from) {
     to.setTrack(from.track);
     to.setProgram(text(from.program.value));
     to.setRole(to_wire<schema::Role>(from.actor.role));
-    auto personal = to.getPersonal().initPlain();
-    if (!from.actor.sub.empty()) personal.setSub(text(from.actor.sub));
-    if (!from.actor.name.empty()) personal.setName(text(from.actor.name));
+    write_actor(to.getPersonal(), from.actor);
     std::visit(BodyWriter{to.getBody()}, from.body);
 }
 
@@ -262,8 +287,7 @@ Command read(schema::Command::Reader from, const Budget& budget) {
     out.remember = from.getRemember();
     out.track = from.getTrack();
     out.program.value = string(from.getProgram());
-    const auto personal = plain(from.getPersonal());
-    out.actor = {role(from.getRole()), string(personal.getSub()), string(personal.getName())};
+    out.actor = read_actor(role(from.getRole()), from.getPersonal());
     out.body = read(from.getBody(), budget);
     return out;
 }

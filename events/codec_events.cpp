@@ -4,14 +4,48 @@
 namespace tidings::wire {
 namespace {
 
+/// Texts are not empty there.
+std::optional<PersonalText> given(const PersonalText& text) {
+    return text.empty() ? std::nullopt : std::optional(text);
+}
+
+void write_texts(schema::PartnerState::Personal::Builder to, const PartnerState& from) {
+    const std::optional<PersonalText> all[] = {given(from.email), given(from.name),
+                                               given(from.surname)};
+    if (from.erased) {
+        require(!all[0] && !all[1] && !all[2], "an erased partner has no texts");
+        to.setErased();
+    } else if (from.email.is_sealed() || from.name.is_sealed() || from.surname.is_sealed()) {
+        to.setSealed(blob(pack_texts(all)));
+    } else {
+        auto plain = to.initPlain();
+        if (all[0]) plain.setEmail(text(from.email.stored()));
+        if (all[1]) plain.setName(text(from.name.stored()));
+        if (all[2]) plain.setSurname(text(from.surname.stored()));
+    }
+}
+
+void read_texts(schema::PartnerState::Personal::Reader from, PartnerState& to) {
+    if (from.isErased()) {
+        to.erased = true;
+    } else if (from.isSealed()) {
+        const auto all = texts(from.getSealed(), 3);
+        to.email = all[0].value_or(PersonalText());
+        to.name = all[1].value_or(PersonalText());
+        to.surname = all[2].value_or(PersonalText());
+    } else {
+        const auto open = plain(from);
+        to.email = plain_text(open.getEmail());
+        to.name = plain_text(open.getName());
+        to.surname = plain_text(open.getSurname());
+    }
+}
+
 void write(schema::PartnerState::Builder to, const PartnerState& from) {
     to.setOrdinal(from.ordinal.value);
     to.setStatus(to_wire<schema::PartnerStatus>(from.status));
     to.setId(text(from.id.value));
-    auto personal = to.getPersonal().initPlain();
-    if (!from.email.empty()) personal.setEmail(text(from.email));
-    if (!from.name.empty()) personal.setName(text(from.name));
-    if (!from.surname.empty()) personal.setSurname(text(from.surname));
+    write_texts(to.getPersonal(), from);
     if (!from.tags.empty()) to.setTags(blob(pack_tags(from.tags)));
     to.setJoinedAt(from.joined_at.value);
     if (from.metrics != Metrics{}) wire::write(to.initMetrics(), from.metrics);
@@ -24,10 +58,7 @@ PartnerState read(schema::PartnerState::Reader from) {
     out.ordinal.value = from.getOrdinal();
     out.status = partner_status(from.getStatus());
     out.id.value = string(from.getId());
-    const auto personal = plain(from.getPersonal());
-    out.email = string(personal.getEmail());
-    out.name = string(personal.getName());
-    out.surname = string(personal.getSurname());
+    read_texts(from.getPersonal(), out);
     out.tags = tags(from.getTags());
     out.joined_at.value = from.getJoinedAt();
     if (from.hasMetrics()) out.metrics = wire::read(from.getMetrics());
@@ -141,8 +172,11 @@ struct EventWriter {
         reply.setPartner(from.partner.value);
         reply.setFromOwner(from.from_owner);
         wire::write(reply.initAuthor(), from.author);
-        reply.getPersonal().setPlain(text(from.body));
+        write_post(reply.getPersonal(), from.body);
         reply.setPostedAt(from.posted_at.value);
+    }
+    void operator()(const PartnerErased& from) {
+        to.initPartnerErased().setPartner(from.partner.value);
     }
     void operator()(const ConversationRead& from) {
         auto mark = to.initConversationRead();
@@ -182,7 +216,7 @@ ReplyPosted read(schema::ReplyPosted::Reader from) {
             PartnerOrdinal{from.getPartner()},
             from.getFromOwner(),
             wire::read(from.getAuthor()),
-            string(plain(from.getPersonal())),
+            read_post(from.getPersonal()),
             Timestamp{from.getPostedAt()}};
 }
 
@@ -212,6 +246,8 @@ Event read(schema::Event::Reader from, const Budget& budget) {
                 read_opens<MessagesOpened::Group>(from.getMessagesOpened(), budget)};
         case schema::Event::REPLY_POSTED:
             return read(from.getReplyPosted());
+        case schema::Event::PARTNER_ERASED:
+            return PartnerErased{PartnerOrdinal{from.getPartnerErased().getPartner()}};
         case schema::Event::CONVERSATION_READ: {
             const auto mark = from.getConversationRead();
             return ConversationRead{EventNumber{mark.getMessage()},

@@ -205,14 +205,11 @@ ErrorCode code(schema::Code value) {
 
 void write(schema::Actor::Builder to, const Actor& from) {
     to.setRole(to_wire<schema::Role>(from.role));
-    auto personal = to.getPersonal().initPlain();
-    if (!from.sub.empty()) personal.setSub(text(from.sub));
-    if (!from.name.empty()) personal.setName(text(from.name));
+    write_actor(to.getPersonal(), from);
 }
 
 Actor read(schema::Actor::Reader from) {
-    const auto personal = plain(from.getPersonal());
-    return {role(from.getRole()), string(personal.getSub()), string(personal.getName())};
+    return read_actor(role(from.getRole()), from.getPersonal());
 }
 
 void write(schema::Stamp::Builder to, const SourceStamp& from) {
@@ -290,6 +287,18 @@ std::vector<std::string> tags(capnp::Data::Reader packed) {
     auto out = unpack_strings(view(packed));
     if (!out) malformed("a list of tags");
     if (!ascending(*out)) malformed("tags out of order");
+    return std::move(*out);
+}
+
+PersonalText plain_text(capnp::Text::Reader value) {
+    PersonalText out(string(value));
+    if (out.is_sealed()) malformed("a text");
+    return out;
+}
+
+std::vector<std::optional<PersonalText>> texts(capnp::Data::Reader packed, std::size_t count) {
+    auto out = unpack_texts(view(packed), count);
+    if (!out) malformed("a list of texts");
     return std::move(*out);
 }
 

@@ -88,12 +88,55 @@ inline PartnerStatus partner_status(schema::PartnerStatus value) {
 schema::Code code(ErrorCode value);
 ErrorCode code(schema::Code value);
 
-// ---- personal data: `plain`, or a newer version's `sealed`
+// ---- personal data: `plain`, or `sealed` where any of it is
 
+/// Of what is never sealed.
 template <class Union>
 auto plain(const Union& personal) {
-    if (!personal.isPlain()) newer("sealed personal data");
+    if (!personal.isPlain()) newer("personal data");
     return personal.getPlain();
+}
+/// Refuses what reads as sealed and is not: rows tell the two forms apart by their first byte.
+PersonalText plain_text(capnp::Text::Reader value);
+std::vector<std::optional<PersonalText>> texts(capnp::Data::Reader packed, std::size_t count);
+
+/// The union of an actor: its groups and that of a command have types of their own.
+template <class Union>
+void write_actor(Union personal, const Actor& from) {
+    if (from.sub.is_sealed() || from.name.is_sealed()) {
+        const std::optional<PersonalText> both[] = {from.sub, from.name};
+        personal.setSealed(blob(pack_texts(both)));
+        return;
+    }
+    auto plain = personal.initPlain();
+    if (!from.sub.empty()) plain.setSub(text(from.sub.stored()));
+    if (!from.name.empty()) plain.setName(text(from.name.stored()));
+}
+template <class Union>
+Actor read_actor(Role role, const Union& personal) {
+    if (personal.isSealed()) {
+        const auto both = texts(personal.getSealed(), 2);
+        return {role, both[0].value_or(PersonalText()), both[1].value_or(PersonalText())};
+    }
+    const auto open = plain(personal);
+    return {role, plain_text(open.getSub()), plain_text(open.getName())};
+}
+
+/// Of a post.
+template <class Union>
+void write_post(Union personal, const PersonalText& from) {
+    if (from.is_sealed()) {
+        personal.setSealed(blob(from.stored()));
+    } else {
+        personal.setPlain(text(from.stored()));
+    }
+}
+template <class Union>
+PersonalText read_post(const Union& personal) {
+    if (!personal.isSealed()) return plain_text(plain(personal));
+    PersonalText out(view(personal.getSealed()));
+    if (!out.is_sealed()) malformed("a sealed text");
+    return out;
 }
 
 // ---- parts

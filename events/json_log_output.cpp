@@ -23,9 +23,22 @@ void stamp(JsonWriter& json, std::string_view key, const SourceStamp& value) {
     json.close_object();
 }
 
-void actor(JsonWriter& json, std::string_view key, const Actor& value) {
+/// Null: sealed, and not to be opened here.
+void personal(JsonWriter& json, std::string_view key, const TextReader& texts, PersonalField field,
+              const PersonalText& text) {
+    json.key(key);
+    if (const auto read = texts.read(field, text)) {
+        json.string(*read);
+    } else {
+        json.null();
+    }
+}
+
+void actor(JsonWriter& json, std::string_view key, const TextReader& texts, const Actor& value) {
     json.key(key).open_object().key("role").string(name_of(value.role));
-    json.key("sub").string(value.sub).key("name").string(value.name).close_object();
+    personal(json, "sub", texts, PersonalField::author_id, value.sub);
+    personal(json, "name", texts, PersonalField::author_name, value.name);
+    json.close_object();
 }
 
 void money(JsonWriter& json, std::string_view key, const Money& value) {
@@ -90,11 +103,11 @@ void metrics_patch(JsonWriter& json, std::string_view key, const MetricsPatch& p
 }
 
 /// Members left out are left out.
-void partner_patch(JsonWriter& json, const PartnerPatch& patch) {
+void partner_patch(JsonWriter& json, const TextReader& texts, const PartnerPatch& patch) {
     json.open_object().key("id").string(patch.id.value);
-    if (patch.email) json.key("email").string(*patch.email);
-    if (patch.name) json.key("name").string(*patch.name);
-    if (patch.surname) json.key("surname").string(*patch.surname);
+    if (patch.email) personal(json, "email", texts, PersonalField::email, *patch.email);
+    if (patch.name) personal(json, "name", texts, PersonalField::name, *patch.name);
+    if (patch.surname) personal(json, "surname", texts, PersonalField::surname, *patch.surname);
     if (patch.status) json.key("status").string(name_of(*patch.status));
     if (patch.tags) strings(json, "tags", *patch.tags);
     if (patch.joined_at) json.key("joined_at").time(*patch.joined_at);
@@ -110,6 +123,7 @@ void partner_patch(JsonWriter& json, const PartnerPatch& patch) {
 struct BodyWriter {
     JsonWriter& json;
     const ProgramId& program;
+    const TextReader texts;
 
     void operator()(const UpsertProgram& body) const {
         json.key("name").string(body.name).key("plan").string(name_of(body.plan));
@@ -119,7 +133,7 @@ struct BodyWriter {
     }
     void operator()(const UpsertPartners& body) const {
         json.key("partners").open_array();
-        for (const PartnerPatch& patch : body.partners) partner_patch(json, patch);
+        for (const PartnerPatch& patch : body.partners) partner_patch(json, texts, patch);
         json.close_array().key("must_exist").boolean(body.must_exist);
         json.key("revive").boolean(body.revive).key("hold_unknown").boolean(body.hold_unknown);
     }
@@ -151,7 +165,10 @@ struct BodyWriter {
     }
     void operator()(const PostReply& body) const {
         conversation(body.message, body.partner);
-        json.key("body").string(body.body);
+        personal(json, "body", texts, PersonalField::post, body.body);
+    }
+    void operator()(const ErasePartner& body) const {
+        json.key("partner").string(body.partner.value);
     }
     void operator()(const MarkRead& body) const { conversation(body.message, body.partner); }
 
@@ -165,7 +182,8 @@ struct BodyWriter {
         json.key("partners").open_array();
         for (const PartnerState& partner : event.partners) {
             json.open_object().key("ordinal").number(partner.ordinal.value).key("partner");
-            append_partner(json.raw(), partner);
+            append_partner(json.raw(), partner, texts.show(partner));
+            if (has_unread(partner)) json.key("sealed").boolean(true);
             stamp(json, "profile_stamp", partner.profile_stamp);
             stamp(json, "metrics_stamp", partner.metrics_stamp);
             json.close_object();
@@ -197,7 +215,7 @@ struct BodyWriter {
     void operator()(const MessageSent& event) const {
         json.key("subject").string(event.subject).key("body").string(event.body);
         json.key("replies_enabled").boolean(event.replies_enabled);
-        actor(json, "sender", event.sender);
+        actor(json, "sender", texts, event.sender);
         json.key("sent_at").time(event.sent_at);
         append_audience(json.key("audience").raw(), program, event.audience);
         json.key("plan").string(name_of(event.plan));
@@ -208,8 +226,12 @@ struct BodyWriter {
     void operator()(const ReplyPosted& event) const {
         conversation(event.message, event.partner);
         json.key("from").string(event.from_owner ? "owner" : "partner");
-        actor(json, "author", event.author);
-        json.key("body").string(event.body).key("posted_at").time(event.posted_at);
+        actor(json, "author", texts, event.author);
+        personal(json, "body", texts, PersonalField::post, event.body);
+        json.key("posted_at").time(event.posted_at);
+    }
+    void operator()(const PartnerErased& event) const {
+        json.key("partner").number(event.partner.value);
     }
     void operator()(const ConversationRead& event) const {
         conversation(event.message, event.partner);
@@ -218,6 +240,11 @@ struct BodyWriter {
     }
 
 private:
+    bool has_unread(const PartnerState& partner) const {
+        return !texts.read(PersonalField::email, partner.email) ||
+               !texts.read(PersonalField::name, partner.name) ||
+               !texts.read(PersonalField::surname, partner.surname);
+    }
     template <class Write>
     void object(Write write) const {
         json.open_object();
@@ -288,27 +315,28 @@ void rejected(JsonWriter& json, const Outcome& outcome) {
 
 }  // namespace
 
-void append_command_json(std::string& out, const Command& command) {
+void append_command_json(std::string& out, const Command& command, const Keys* keys) {
+    const TextReader texts(keys, command.program);
     JsonWriter json(out);
     json.open_object();
     identity(json, command);
-    actor(json, "actor", command.actor);
+    actor(json, "actor", texts, command.actor);
     json.key("type").string(name_of(command.body)).key("body").open_object();
-    std::visit(BodyWriter{json, command.program}, command.body);
+    std::visit(BodyWriter{json, command.program, texts}, command.body);
     json.close_object().close_object();
 }
 
 void append_event_json(std::string& out, const ProgramId& program, EventNumber number,
-                       const Event& event) {
+                       const Event& event, const Keys* keys) {
     JsonWriter json(out);
     json.open_object().key("number").number(number.value).key("type").string(name_of(event));
     if (std::holds_alternative<MessageSent>(event)) message(json, "id", program, number);
     if (std::holds_alternative<ReplyPosted>(event)) json.key("id").string(post_id(program, number));
-    std::visit(BodyWriter{json, program}, event);
+    std::visit(BodyWriter{json, program, TextReader(keys, program)}, event);
     json.close_object();
 }
 
-void append_outcome_json(std::string& out, const Outcome& outcome) {
+void append_outcome_json(std::string& out, const Outcome& outcome, const Keys* keys) {
     JsonWriter json(out);
     json.open_object();
     identity(json, outcome);
@@ -331,7 +359,7 @@ void append_outcome_json(std::string& out, const Outcome& outcome) {
     json.key("events").open_array();
     for (std::size_t i = 0; i < outcome.events.size(); ++i) {
         append_event_json(json.raw(), outcome.program, {outcome.first_event.value + i},
-                          outcome.events[i]);
+                          outcome.events[i], keys);
     }
     json.close_array().close_object();
 }

@@ -162,21 +162,22 @@ void append_metrics(std::string& out, const Metrics& metrics) {
     json.close_object();
 }
 
-void append_partner(std::string& out, const PartnerState& partner) {
+void append_partner(std::string& out, const PartnerState& partner, const PartnerTexts& texts) {
     JsonWriter json(out);
     json.open_object();
-    json.key("id").string(partner.id.value).key("email").string(partner.email);
-    json.key("name").string(partner.name).key("surname").string(partner.surname);
+    json.key("id").string(partner.id.value).key("email").string(texts.email);
+    json.key("name").string(texts.name).key("surname").string(texts.surname);
     json.key("status").string(name_of(partner.status)).key("tags").open_array();
     for (const std::string& tag : partner.tags) json.string(tag);
     json.close_array().key("joined_at").time(partner.joined_at);
     append_metrics(json.key("metrics").raw(), partner.metrics);
+    if (partner.erased) json.key("erased").boolean(true);
     json.close_object();
 }
 
-void append_author(std::string& out, const Actor& actor) {
+void append_author(std::string& out, std::string_view id, std::string_view name) {
     JsonWriter json(out);
-    json.open_object().key("id").string(actor.sub).key("name").string(actor.name).close_object();
+    json.open_object().key("id").string(id).key("name").string(name).close_object();
 }
 
 void append_filter(std::string& out, const ProgramId& program, const Filter& filter) {

@@ -10,6 +10,7 @@
 
 #include "core/command.h"
 #include "core/event.h"
+#include "core/texts.h"
 #include "events/json_value.h"
 
 namespace tidings {
@@ -55,10 +56,10 @@ void append_time(std::string& out, Timestamp time);
 /// {"USD":"99.99"}
 void append_money(std::string& out, const Money& money);
 void append_metrics(std::string& out, const Metrics& metrics);
-/// {"id","email","name","surname","status","tags","joined_at","metrics"}
-void append_partner(std::string& out, const PartnerState& partner);
+/// {"id","email","name","surname","status","tags","joined_at","metrics"}, and "erased" if it is
+void append_partner(std::string& out, const PartnerState& partner, const PartnerTexts& texts);
 /// {"id","name"}
-void append_author(std::string& out, const Actor& actor);
+void append_author(std::string& out, std::string_view id, std::string_view name);
 void append_filter(std::string& out, const ProgramId& program, const Filter& filter);
 /// The members of the audience as sent, without braces, so that the caller can add digest and plan.
 void append_audience_members(std::string& out, const ProgramId& program, const Audience& audience);
@@ -66,12 +67,13 @@ void append_audience(std::string& out, const ProgramId& program, const Audience&
 
 /// Every field of a log record, for `log cat --json` and `log tail`. Message and post ids are
 /// written as in the API where the record tells which they are; sets of ordinals as
-/// {"count","runs":[[first,last]...]}.
-void append_command_json(std::string& out, const Command& command);
-void append_outcome_json(std::string& out, const Outcome& outcome);
+/// {"count","runs":[[first,last]...]}. Sealed texts that `keys` (null: none) do not open are null;
+/// those of a whole partner are empty, and "sealed" tells that there are any.
+void append_command_json(std::string& out, const Command& command, const Keys* keys = nullptr);
+void append_outcome_json(std::string& out, const Outcome& outcome, const Keys* keys = nullptr);
 /// {"type":"MessageSent",...}; `number` is the event's own.
 void append_event_json(std::string& out, const ProgramId& program, EventNumber number,
-                       const Event& event);
+                       const Event& event, const Keys* keys = nullptr);
 
 /// The tree itself, compact, members in their order, numbers as written.
 void append_json(std::string& out, const JsonValue& value);

@@ -86,6 +86,29 @@ std::optional<std::vector<PartnerId>> unpack_ids(std::string_view packed) {
                                    [](std::string_view s) { return PartnerId{std::string(s)}; });
 }
 
+std::string pack_texts(std::span<const std::optional<PersonalText>> texts) {
+    std::string out;
+    for (const auto& text : texts) {
+        put_varint(out, text ? text->stored().size() + 1 : 0);
+        if (text) out += text->stored();
+    }
+    return out;
+}
+
+std::optional<std::vector<std::optional<PersonalText>>> unpack_texts(std::string_view packed,
+                                                                     std::size_t count) {
+    std::vector<std::optional<PersonalText>> out(count);
+    for (auto& text : out) {
+        const auto size = take_varint(packed);
+        if (!size || (*size > 0 && *size - 1 > packed.size())) return std::nullopt;
+        if (*size == 0) continue;
+        text = PersonalText(packed.substr(0, *size - 1));
+        packed.remove_prefix(*size - 1);
+    }
+    if (!packed.empty()) return std::nullopt;
+    return out;
+}
+
 std::string pack_money(const Money& money) {
     std::string out;
     for (const auto& [currency, micros] : money) {

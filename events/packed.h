@@ -3,12 +3,14 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/ids.h"
 #include "core/money.h"
+#include "core/personal_text.h"
 
 namespace tidings {
 
@@ -22,6 +24,12 @@ std::optional<std::vector<std::string>> unpack_strings(std::string_view packed);
 
 std::string pack_ids(const std::vector<PartnerId>& ids);
 std::optional<std::vector<PartnerId>> unpack_ids(std::string_view packed);
+
+/// Texts that may be absent.
+std::string pack_texts(std::span<const std::optional<PersonalText>> texts);
+/// Nothing also if there are not `count` of them.
+std::optional<std::vector<std::optional<PersonalText>>> unpack_texts(std::string_view packed,
+                                                                     std::size_t count);
 
 std::string pack_money(const Money& money);
 /// Nothing also if the currencies do not ascend.

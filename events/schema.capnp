@@ -4,7 +4,8 @@
 #
 # A member of a union or enum that a reader does not know stops it (newer_format). A field added to a struct that
 # already exists would be overlooked by older readers: a writer that uses one where that matters raises `needs`.
-# Unions named `personal` hold personal data: `plain` now; `sealed` is reserved for bytes under a partner's key.
+# Unions named `personal` hold personal data: `plain`, or `sealed` where any of it is under a partner's key; those of a
+# message and its sender are always plain.
 
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("tidings::schema");
@@ -13,6 +14,7 @@ using Strings = Data;  # (LEB128 length, bytes)*
 using Money = Data;    # (LEB128 length, currency, zigzag LEB128 micro-units)*, by currency
 using Times = Data;    # zigzag LEB128 of the least time, then LEB128 offsets from it; empty: none
 using Bitmap = Data;   # portable Roaring
+using Texts = Data;    # (0, or LEB128 length + 1 and the bytes)*: each absent, or in its stored form
 
 enum Role { platform @0; owner @1; partner @2; analyst @3; auditor @4; }
 enum Plan { starter @0; partner @1; advanced @2; }
@@ -36,7 +38,7 @@ struct Actor {
   role @0 :Role;
   personal :union {
     plain :group { sub @1 :Text; name @2 :Text; }
-    sealed @3 :Data;
+    sealed @3 :Texts;  # sub, name
   }
 }
 
@@ -110,7 +112,7 @@ struct Command {
   role @11 :Role;
   personal :union {  # of the actor
     plain :group { sub @12 :Text; name @13 :Text; }
-    sealed @14 :Data;
+    sealed @14 :Texts;  # sub, name
   }
   body :union {
     openOne :group {  # RecordOpens of one partner without a time of its own: the flood
@@ -128,6 +130,7 @@ struct Command {
     sendMessage @25 :SendMessage;
     postReply @26 :PostReply;
     markRead @27 :MarkRead;
+    erasePartner @28 :ErasePartner;
   }
 }
 
@@ -146,7 +149,7 @@ struct PartnerPatch {  # an absent pointer: not given
   id @0 :Text;
   personal :union {
     plain :group { email @1 :Text; name @2 :Text; surname @3 :Text; }
-    sealed @4 :Data;
+    sealed @4 :Texts;  # email, name, surname
   }
   tags @5 :Strings;
   metrics @6 :MetricsPatch;
@@ -202,6 +205,7 @@ struct PostReply {
 }
 
 struct MarkRead { message @0 :UInt64; partner @1 :UInt32; }
+struct ErasePartner { partner @0 :Text; }
 
 # ---- a commit's payload
 
@@ -265,6 +269,7 @@ struct Event {
     messagesOpened @5 :List(OpensGroup);
     replyPosted @6 :ReplyPosted;
     conversationRead @7 :ConversationRead;
+    partnerErased @8 :PartnerErased;
   }
 }
 
@@ -277,7 +282,8 @@ struct PartnerState {
   id @2 :Text;
   personal :union {
     plain :group { email @3 :Text; name @4 :Text; surname @5 :Text; }
-    sealed @6 :Data;
+    sealed @6 :Texts;  # email, name, surname
+    erased @12 :Void;  # and not seen again since
   }
   tags @7 :Strings;
   joinedAt @8 :Int64;
@@ -328,4 +334,5 @@ struct ReplyPosted {
   postedAt @6 :Int64;
 }
 
+struct PartnerErased { partner @0 :UInt32; }
 struct ConversationRead { message @0 :UInt64; partner @1 :UInt32; byOwner @2 :Bool; upTo @3 :UInt64; }

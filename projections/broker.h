@@ -38,6 +38,17 @@ struct SendReceipt {
     EventNumber number;
     MessageSent sent;
     std::optional<Selection> why;  ///< of the partner that was asked about
+    PartnerTexts texts = {};       ///< of that partner, if it was known
+};
+
+/// What an erasure has done, and what it could not reach.
+struct Erasure {
+    Applied applied;       ///< of its command
+    std::size_t keys = 0;  ///< destroyed
+    // Records of the log, commands and commits, that hold texts of the partner as older versions
+    // wrote them: plain. They are there for ever.
+    std::uint64_t plain_records = 0;
+    Sequence first_plain, last_plain;  ///< the commits where they are
 };
 
 class Broker {
@@ -77,6 +88,15 @@ public:
     /// on a thread of the broker; it must not block. Errors given to `done`: overloaded (nothing
     /// happened), outcome_unknown (it may yet happen), io (stopped).
     virtual void submit(Command command, Done done) = 0;
+
+    using Erased = std::function<void(Result<Erasure>)>;
+    /// Submits an ErasePartner, and erases what is not the log's: keys, older rows, older states.
+    /// `done` as of submit. Errors: those of submit; io (it was decided, and not all of it is done:
+    /// ask again). A refusal is in the outcome.
+    virtual void erase(Command command, Erased done) {
+        (void)command;
+        done(Error{ErrorCode::overloaded, "nothing is erased here", {}});
+    }
 
     /// True while a command with this id is submitted here and not yet answered.
     virtual bool pending(const ProgramId&, const CommandId&) const = 0;

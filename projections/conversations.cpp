@@ -128,26 +128,82 @@ std::shared_ptr<const ConversationRow> find(const RowSource& rows, std::uint32_t
     return rows.find<ConversationRow>(row_key(program, message, partner));
 }
 
-std::optional<PostView> post(const RowSource& rows, std::uint32_t program, EventNumber message,
-                             PartnerOrdinal partner, EventNumber number) {
-    const auto row = rows.find<PostRow>(
-        of_conversation(Table::post, program, message, partner).u64(number.value));
-    if (!row) return std::nullopt;
-    return PostView{number, row->from_owner, row->author, row->body, row->posted_at};
+namespace {
+
+Key post_key(std::uint32_t program, EventNumber message, PartnerOrdinal partner,
+             EventNumber number) {
+    return of_conversation(Table::post, program, message, partner).u64(number.value);
 }
 
-std::vector<PostView> posts(const CommittedRows& rows, std::uint32_t program, EventNumber message,
-                            PartnerOrdinal partner) {
+/// Messages about which the partner has a conversation with posts.
+std::vector<EventNumber> conversations_of(const Run& run, std::uint32_t program,
+                                          PartnerOrdinal partner) {
+    const std::uint32_t chunk = partner.value / limits::kSetChunk;
+    const Key prefix(Table::conversing_set, program);
+    std::vector<Key> keys = run.changed(prefix);
+    run.stored().scan(prefix.view(), prefix_end(prefix.view()), false,
+                      [&](std::string_view key, std::string_view) {
+                          keys.push_back(Key::of(key));
+                          return true;
+                      });
+    std::vector<EventNumber> out;
+    for (const Key& key : keys) {
+        const RowScope scope(run);
+        if (key_number(key.view(), kKeyPrefix + 8, 4) != chunk) continue;
+        if (!run.peek<SetChunk>(key)->bits.contains(partner.value)) continue;
+        out.push_back({key_number(key.view(), kKeyPrefix, 8)});
+    }
+    return out;  // some twice: once more does no harm
+}
+
+}  // namespace
+
+void fold(Fold& fold, const PartnerErased& event) {
+    for (const EventNumber message : conversations_of(fold.run, fold.number, event.partner)) {
+        const Key prefix = of_conversation(Table::post, fold.number, message, event.partner);
+        std::vector<Key> keys = fold.run.changed(prefix);
+        fold.run.stored().scan(prefix.view(), prefix_end(prefix.view()), false,
+                               [&](std::string_view key, std::string_view) {
+                                   keys.push_back(Key::of(key));
+                                   return true;
+                               });
+        for (const Key& key : keys) {
+            PostRow& post = fold.run.edit<PostRow>(key);
+            post.body = PersonalText();
+            if (!post.from_owner) post.author.sub = post.author.name = PersonalText();
+        }
+    }
+}
+
+PostView view_of(EventNumber number, const PostRow& row, const TextReader& texts) {
+    return {number,
+            row.from_owner,
+            texts.show(PersonalField::author_id, row.author.sub),
+            texts.show(PersonalField::author_name, row.author.name),
+            texts.show(PersonalField::post, row.body),
+            row.posted_at};
+}
+
+std::optional<PostView> post(const RowSource& rows, std::uint32_t program, const TextReader& texts,
+                             EventNumber message, PartnerOrdinal partner, EventNumber number) {
+    const auto row = rows.find<PostRow>(post_key(program, message, partner, number));
+    if (!row) return std::nullopt;
+    return view_of(number, *row, texts);
+}
+
+bool has_post(const RowSource& rows, std::uint32_t program, EventNumber message,
+              PartnerOrdinal partner, EventNumber number) {
+    return rows.find<PostRow>(post_key(program, message, partner, number)) != nullptr;
+}
+
+std::vector<PostView> posts(const CommittedRows& rows, std::uint32_t program,
+                            const TextReader& texts, EventNumber message, PartnerOrdinal partner) {
     std::vector<PostView> out;
     const Key prefix = of_conversation(Table::post, program, message, partner);
     rows.store().scan(prefix.view(), prefix_end(prefix.view()), false,
                       [&](std::string_view key, std::string_view value) {
-                          PostRow row = PostRow::decode(value);
-                          out.push_back({{key_number(key, kKeyPrefix + 12, 8)},
-                                         row.from_owner,
-                                         std::move(row.author),
-                                         std::move(row.body),
-                                         row.posted_at});
+                          out.push_back(view_of({key_number(key, kKeyPrefix + 12, 8)},
+                                                PostRow::decode(value), texts));
                           return true;
                       });
     return out;

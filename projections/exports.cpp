@@ -21,8 +21,12 @@ constexpr std::uint64_t kDenseEnoughToScan = 8;  ///< rows passed over for one t
 
 class TableExport final : public Export {
 public:
-    TableExport(std::unique_ptr<StoreView> store, const Tip& tip, const ExportQuery& query)
+    TableExport(std::unique_ptr<StoreView> store, const Tip& tip, std::shared_ptr<const Keys> keys,
+                const ExportQuery& query)
         : store_(std::move(store)),
+          keys_(std::move(keys)),
+          program_id_(query.program),
+          texts_(keys_.get(), program_id_),
           cache_(make_row_memory(0)),  // each row is read once
           rows_(*store_, cache_),
           tip_(tip),
@@ -111,7 +115,8 @@ private:
         slice.recipients.resize(members.size());
         std::vector<PartnerPtr> partners = find_partners(members);
         for (std::size_t i = 0; i < members.size(); ++i) {
-            slice.recipients[i].partner = std::move(partners[i]);
+            const PartnerTexts texts = texts_.show(*partners[i]);
+            slice.recipients[i].partner = {std::move(partners[i]), texts};
             if (stats_->opens > 0) slice.recipients[i].opened_at = opened_at(members[i]);
         }
         if (table_ == ExportTable::recipients && stats_->conversations > 0 && !members.empty()) {
@@ -184,14 +189,11 @@ private:
             if (!slice.posts.empty() && (of != message || full)) return false;
             message = of;
             writers.push_back(static_cast<std::uint32_t>(key_number(key, kKeyPrefix + 8, 4)));
-            PostRow row = PostRow::decode(value);
-            bytes += row.body.size();
-            slice.posts.push_back({nullptr,
-                                   {{key_number(key, kKeyPrefix + 12, 8)},
-                                    row.from_owner,
-                                    std::move(row.author),
-                                    std::move(row.body),
-                                    row.posted_at}});
+            const PostRow row = PostRow::decode(value);
+            bytes += row.body.stored().size();
+            slice.posts.push_back(
+                {nullptr,
+                 conversations::view_of({key_number(key, kKeyPrefix + 12, 8)}, row, texts_)});
             from_.assign(key).push_back('\0');
             return true;
         });
@@ -209,6 +211,9 @@ private:
     }
 
     const std::unique_ptr<StoreView> store_;
+    const std::shared_ptr<const Keys> keys_;
+    const ProgramId program_id_;
+    const TextReader texts_;
     RowCache cache_;
     const CommittedRows rows_;
     const Tip tip_;
@@ -229,8 +234,8 @@ private:
 }  // namespace
 
 std::unique_ptr<Export> open(std::unique_ptr<StoreView> rows, const Tip& tip,
-                             const ExportQuery& query) {
-    return std::make_unique<TableExport>(std::move(rows), tip, query);
+                             std::shared_ptr<const Keys> keys, const ExportQuery& query) {
+    return std::make_unique<TableExport>(std::move(rows), tip, std::move(keys), query);
 }
 
 }  // namespace tidings::exports

@@ -21,7 +21,7 @@ struct ExportQuery {
 };
 
 struct ExportedPost {
-    PartnerPtr partner;
+    PartnerPtr partner;  ///< for its id; its texts are as they are stored
     PostView post;
 };
 
@@ -44,8 +44,9 @@ public:
 };
 
 namespace exports {
+/// `keys`: of sealed texts, or null.
 std::unique_ptr<Export> open(std::unique_ptr<StoreView> rows, const Tip& tip,
-                             const ExportQuery& query);
+                             std::shared_ptr<const Keys> keys, const ExportQuery& query);
 }  // namespace exports
 
 }  // namespace tidings

@@ -1,6 +1,7 @@
 // What folding an event needs: the run to change, and the program that the event belongs to.
 #pragma once
 
+#include "core/texts.h"
 #include "projections/sets.h"
 
 namespace tidings {
@@ -10,6 +11,7 @@ struct Fold {
     std::uint32_t number;  ///< the program's
     ProgramRow& program;   ///< to be changed in place
     Timestamp time;        ///< the outcome's
+    const Keys* keys;      ///< null: there are none
 };
 
 // Keys without their chunk number.

@@ -57,6 +57,10 @@ class Key {
 public:
     explicit Key(Table table) { bytes_.push_back(static_cast<char>(table)); }
     Key(Table table, std::uint32_t program) : Key(table) { u32(program); }
+    /// One that is stored.
+    static Key of(std::string_view stored) {
+        return Key(static_cast<Table>(stored.at(0))).text(stored.substr(1));
+    }
 
     Key& u8(std::uint8_t value) { return big_endian(value, 1); }
     Key& u32(std::uint32_t value) { return big_endian(value, 4); }

@@ -30,6 +30,7 @@ struct ModelsOptions {
     std::filesystem::path directory;            ///< created if missing
     std::shared_ptr<StoreResources> resources;  ///< null: small private ones
     std::shared_ptr<RowMemory> row_memory;      ///< null: 64 MiB of its own
+    std::shared_ptr<const Keys> keys = {};      ///< of sealed texts; null: none can be read
     bool read_only = false;
     bool scratch = false;  ///< thrown away when closed: what is not flushed then is lost
     /// Published work that a kill may leave to be replayed: written out once this many bytes of
@@ -62,6 +63,9 @@ public:
     /// Puts a durable copy of everything published into `directory`, which is made; it can be
     /// opened like any other. Shares the files that never change. Errors: io.
     virtual Result<void> snapshot(const std::filesystem::path& directory) = 0;
+    /// Makes what was erased of a program's partners leave the disk, but for snapshots. From any
+    /// thread. Errors: io.
+    virtual Result<void> erase_deleted(const ProgramId& program) = 0;
     /// Every program, by id.
     virtual std::vector<ProgramId> program_ids() const = 0;
     /// Logical values only, so that equal logs give equal digests however they were cut into

@@ -117,7 +117,13 @@ void fold_partner(Fold& fold, GramWriter& grams, const PartnerState& state) {
     fold_metrics(fold, state.ordinal, old.metrics, after.metrics);
     set_value(fold.run, Key(Table::joined_column, fold.number), state.ordinal, old.joined_at.value,
               after.joined_at.value);
-    grams.change(state.ordinal, before ? search_text(*before) : std::string(), search_text(after));
+    const bool same =
+        old.email == after.email && old.name == after.name && old.surname == after.surname;
+    if (!same) {
+        const TextReader texts(fold.keys, fold.program.id);
+        grams.change(state.ordinal, before ? search_text(texts.show(*before)) : std::string(),
+                     search_text(texts.show(after)));
+    }
     fold.run.put(key, std::move(after));
 }
 
@@ -171,8 +177,9 @@ std::string list_name(std::uint32_t program, const PartnerQuery& query) {
 
 }  // namespace
 
-Result<Page<PartnerPtr>> list(const RowSource& rows, std::uint32_t program, const ProgramRow& row,
-                              const PartnerQuery& query, const PageRequest& request) {
+Result<Page<PartnerView>> list(const RowSource& rows, std::uint32_t program, const ProgramRow& row,
+                               const TextReader& texts, const PartnerQuery& query,
+                               const PageRequest& request) {
     const std::string name = list_name(program, query);
     std::uint64_t from = 0;
     if (!request.cursor.empty()) {
@@ -181,7 +188,7 @@ Result<Page<PartnerPtr>> list(const RowSource& rows, std::uint32_t program, cons
         from = cursor->numbers[0];
     }
     const Search search(query.query);
-    Page<PartnerPtr> page;
+    Page<PartnerView> page;
     for (auto chunk = static_cast<std::uint32_t>(from / limits::kSetChunk);
          chunk < set_chunks(row.next_ordinal); ++chunk) {
         const Bitmap found = candidates(rows, program, row.next_ordinal, query, search, chunk);
@@ -191,20 +198,21 @@ Result<Page<PartnerPtr>> list(const RowSource& rows, std::uint32_t program, cons
         for (; member != end; ++member) {
             const auto partner = find(rows, program, PartnerOrdinal{*member});
             if (!partner) throw StorageFailure("a partner that a set names has no row");
-            if (!search.exact() && !search.matches(*partner)) continue;
+            if (!search.exact() && !search.matches(texts.show(*partner))) continue;
             if (page.rows.size() == request.limit) {
                 page.next_cursor = make_cursor(kListCursor, name, {*member});
                 return page;
             }
-            page.rows.push_back(partner);
+            page.rows.push_back({partner, texts.show(*partner)});
         }
     }
     return page;
 }
 
-Page<PartnerPtr> page_of(const RowSource& rows, std::uint32_t program, const Bitmap& set,
-                         std::uint64_t from, std::size_t limit, char kind, std::string_view list) {
-    Page<PartnerPtr> page;
+Page<PartnerView> page_of(const RowSource& rows, std::uint32_t program, const TextReader& texts,
+                          const Bitmap& set, std::uint64_t from, std::size_t limit, char kind,
+                          std::string_view list) {
+    Page<PartnerView> page;
     if (set.isEmpty()) return page;
     auto member = set.begin();
     const auto end = set.end();
@@ -214,7 +222,8 @@ Page<PartnerPtr> page_of(const RowSource& rows, std::uint32_t program, const Bit
             page.next_cursor = make_cursor(kind, list, {*member});
             break;
         }
-        page.rows.push_back(find(rows, program, PartnerOrdinal{*member}));
+        const auto partner = find(rows, program, PartnerOrdinal{*member});
+        page.rows.push_back({partner, texts.show(*partner)});
     }
     return page;
 }

@@ -15,12 +15,14 @@ std::shared_ptr<const PartnerRow> find(const RowSource& rows, std::uint32_t prog
 std::shared_ptr<const PartnerRow> find(const RowSource& rows, std::uint32_t program,
                                        PartnerOrdinal ordinal);
 
-Result<Page<PartnerPtr>> list(const RowSource& rows, std::uint32_t program, const ProgramRow& row,
-                              const PartnerQuery& query, const PageRequest& page);
+Result<Page<PartnerView>> list(const RowSource& rows, std::uint32_t program, const ProgramRow& row,
+                               const TextReader& texts, const PartnerQuery& query,
+                               const PageRequest& page);
 Result<Page<TagCount>> tags(const CommittedRows& rows, std::uint32_t program,
                             const PageRequest& page);
 /// Members of `set` in ascending order, from `from` on.
-Page<PartnerPtr> page_of(const RowSource& rows, std::uint32_t program, const Bitmap& set,
-                         std::uint64_t from, std::size_t limit, char kind, std::string_view list);
+Page<PartnerView> page_of(const RowSource& rows, std::uint32_t program, const TextReader& texts,
+                          const Bitmap& set, std::uint64_t from, std::size_t limit, char kind,
+                          std::string_view list);
 
 }  // namespace tidings::partners

@@ -14,6 +14,7 @@
 #include "core/event.h"
 #include "core/limits.h"
 #include "core/merkle.h"
+#include "core/texts.h"
 
 namespace tidings {
 
@@ -29,6 +30,13 @@ struct Page {
 };
 
 using PartnerPtr = std::shared_ptr<const PartnerState>;
+
+/// A partner with its texts opened; never null.
+struct PartnerView {
+    PartnerPtr state;
+    PartnerTexts texts;
+    const PartnerState* operator->() const { return state.get(); }
+};
 
 struct ProgramView {
     ProgramId id;
@@ -91,7 +99,7 @@ struct MessageView {
 enum class RecipientState { all, opened, unopened, replied };
 
 struct RecipientRow {
-    PartnerPtr partner;
+    PartnerView partner;
     std::optional<Timestamp> opened_at, first_replied_at, last_replied_at;
     std::uint64_t unread_replies = 0;
 };
@@ -119,7 +127,8 @@ struct InboxSummary {
 struct PostView {
     EventNumber number;
     bool from_owner = false;
-    Actor author;
+    // Empty where they cannot be opened any more.
+    std::string author_id, author_name;
     std::string body;
     Timestamp posted_at;
 };
@@ -127,7 +136,7 @@ struct PostView {
 struct ConversationView {
     MessageCardPtr card;
     std::string body;
-    PartnerPtr partner;
+    PartnerView partner;
     std::optional<Timestamp> opened_at;
     bool can_reply = false;
     std::vector<PostView> posts;  ///< oldest first
@@ -136,7 +145,7 @@ struct ConversationView {
 struct AudiencePreview {
     std::uint64_t count = 0;
     Hash256 digest;
-    Page<PartnerPtr> page;
+    Page<PartnerView> page;
 };
 
 /// The kept outcome of a tracked command.
@@ -167,6 +176,8 @@ public:
     virtual std::optional<ProgramView> program(const ProgramId&) const = 0;
     virtual std::optional<std::string> webhook_secret(const ProgramId&) const = 0;  ///< sealed
     virtual PartnerPtr partner(const ProgramId&, const PartnerId&) const = 0;  ///< null: unknown
+    /// Opens what is sealed. `program` outlives it.
+    virtual TextReader texts(const ProgramId& program) const = 0;
     /// Their ids, in the order of the ordinals: what never changes about a partner.
     /// REQUIRES: the program has partners with these ordinals.
     virtual std::vector<PartnerId> partner_ids(const ProgramId&,
@@ -175,8 +186,8 @@ public:
     // Everything below answers as if empty for an unknown program.
     virtual ProgramSummary summary(const ProgramId&) const = 0;
     /// By first sight. Errors: invalid (a bad cursor, field /cursor).
-    virtual Result<Page<PartnerPtr>> partners(const ProgramId&, const PartnerQuery&,
-                                              const PageRequest&) const = 0;
+    virtual Result<Page<PartnerView>> partners(const ProgramId&, const PartnerQuery&,
+                                               const PageRequest&) const = 0;
     /// By tag, bytewise.
     virtual Result<Page<TagCount>> tags(const ProgramId&, const PageRequest&) const = 0;
     /// Errors: invalid (cursor), or the refusal of resolve_audience as an Error with its pointer.

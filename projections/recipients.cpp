@@ -19,10 +19,11 @@ constexpr char kReplyCursor = 'R';
 /// One message's list; reads what its rows need once.
 class List {
 public:
-    List(const CommittedRows& rows, std::uint32_t program, EventNumber message,
-         const std::string& query)
+    List(const CommittedRows& rows, std::uint32_t program, const TextReader& texts,
+         EventNumber message, const std::string& query)
         : rows_(rows),
           program_(program),
+          texts_(texts),
           message_(message),
           search_(query),
           card_(messages::card(rows, program, message)),
@@ -34,9 +35,9 @@ public:
     std::optional<RecipientRow> row(PartnerOrdinal partner) const {
         const auto profile = rows_.find<PartnerRow>(partner_key(program_, partner));
         if (!profile) throw StorageFailure("a recipient has no row");
-        if (!search_.matches_all() && !search_.matches(*profile)) return std::nullopt;
         RecipientRow out;
-        out.partner = profile;
+        out.partner = {profile, texts_.show(*profile)};
+        if (!search_.matches_all() && !search_.matches(out.partner.texts)) return std::nullopt;
         if (stats_->opens > 0) out.opened_at = opens::time(rows_, program_, *card_, partner);
         if (stats_->conversations == 0) return out;
         const auto conversation = conversations::find(rows_, program_, message_, partner);
@@ -63,6 +64,7 @@ public:
 private:
     const CommittedRows& rows_;
     std::uint32_t program_;
+    const TextReader& texts_;
     EventNumber message_;
     Search search_;
     std::shared_ptr<const MessageRow> card_;
@@ -107,11 +109,11 @@ void add_replies(RecipientRow& row, const ConversationRow& conversation) {
 }
 
 Result<Page<RecipientRow>> list(const CommittedRows& rows, std::uint32_t program,
-                                EventNumber message, RecipientState state, const std::string& query,
-                                const PageRequest& request) {
+                                const TextReader& texts, EventNumber message, RecipientState state,
+                                const std::string& query, const PageRequest& request) {
     const std::string name = std::to_string(program) + '/' + std::to_string(message.value) + '/' +
                              std::to_string(static_cast<int>(state)) + '/' + query;
-    const List list(rows, program, message, query);
+    const List list(rows, program, texts, message, query);
     if (state == RecipientState::replied)
         return by_reply(rows, program, message, list, name, request);
     std::uint64_t from = 0;

@@ -7,8 +7,8 @@
 namespace tidings::recipients {
 
 Result<Page<RecipientRow>> list(const CommittedRows& rows, std::uint32_t program,
-                                EventNumber message, RecipientState state, const std::string& query,
-                                const PageRequest& request);
+                                const TextReader& texts, EventNumber message, RecipientState state,
+                                const std::string& query, const PageRequest& request);
 
 /// What the row says of the conversation.
 void add_replies(RecipientRow& row, const ConversationRow& conversation);

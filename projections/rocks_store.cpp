@@ -9,6 +9,7 @@
 #include <rocksdb/write_batch.h>
 #include <rocksdb/write_buffer_manager.h>
 
+#include "events/rocks_erase.h"
 #include "projections/bytes.h"
 #include "projections/chunks.h"
 #include "projections/models.h"
@@ -146,8 +147,9 @@ private:
 
 class RocksStore final : public Store {
 public:
-    RocksStore(std::unique_ptr<rocksdb::DB> db, std::shared_ptr<StoreResources> resources)
-        : resources_(std::move(resources)), db_(std::move(db)) {}
+    RocksStore(std::unique_ptr<rocksdb::DB> db, std::filesystem::path directory,
+               std::shared_ptr<StoreResources> resources)
+        : resources_(std::move(resources)), directory_(std::move(directory)), db_(std::move(db)) {}
 
     std::unique_ptr<StoreBatch> new_batch() const override {
         return std::make_unique<RocksBatch>();
@@ -195,8 +197,14 @@ public:
         return {};
     }
 
+    Result<void> erase_deleted(
+        const std::vector<std::pair<std::string, std::string>>& ranges) override {
+        return tidings::erase_deleted(*db_, directory_, ranges);
+    }
+
 private:
     std::shared_ptr<StoreResources> resources_;
+    std::filesystem::path directory_;
     std::unique_ptr<rocksdb::DB> db_;
 };
 
@@ -262,8 +270,8 @@ Result<std::unique_ptr<Store>> open_rocks_store(const StoreOptions& options) {
         status = rocksdb::DB::Open(settings, options.directory.string(), &raw);
     }
     if (!status.ok()) return to_error(status, "open");
-    return std::unique_ptr<Store>(
-        std::make_unique<RocksStore>(std::unique_ptr<rocksdb::DB>(raw), std::move(resources)));
+    return std::unique_ptr<Store>(std::make_unique<RocksStore>(
+        std::unique_ptr<rocksdb::DB>(raw), options.directory, std::move(resources)));
 }
 
 }  // namespace tidings

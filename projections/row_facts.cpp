@@ -103,7 +103,7 @@ Bitmap RowFacts::conversing(const ProgramId& program, EventNumber message,
 
 bool RowFacts::has_post(const ProgramId& program, EventNumber message, PartnerOrdinal partner,
                         EventNumber post) const {
-    return conversations::post(rows_, number_of(program), message, partner, post).has_value();
+    return conversations::has_post(rows_, number_of(program), message, partner, post);
 }
 
 Bitmap RowFacts::active(const ProgramId& program) const {

@@ -42,7 +42,16 @@ const RowPtr* Run::load(const Key& key, const RowKind& kind, RowPtr& loaded) con
         pending.row = clone_committed(key, kind);
         kind.apply(pending.row.get(), pending.operand);
     }
+    if (!pending.row && kind.apply != nullptr) return &(loaded = kind.fresh(key));
     return pending.row ? &pending.row : nullptr;
+}
+
+std::vector<Key> Run::changed(const Key& prefix) const {
+    std::vector<Key> out;
+    for (const auto& [key, pending] : pending_) {
+        if (key.view().starts_with(prefix.view())) out.push_back(key);
+    }
+    return out;
 }
 
 void* Run::edit_row(const Key& key, const RowKind& kind) {
@@ -73,6 +82,16 @@ void Run::put_row(const Key& key, const RowKind& kind, RowPtr row) {
 void Run::change_row(const Key& key, const RowKind& kind, std::string_view operations,
                      Decode decode) {
     Pending& pending = pending_[key];
+    if (pending.change == Change::erase) {
+        pending = Pending{&kind, kind.fresh(key), {}, Change::put};
+        kind.apply(pending.row.get(), operations);
+        return;
+    }
+    if (pending.kind != nullptr && pending.change == Change::put) {
+        if (pending.row.use_count() > 1) pending.row = kind.clone(pending.row.get());
+        kind.apply(pending.row.get(), operations);
+        return;
+    }
     if (pending.kind == nullptr && decode == Decode::now) pending.row = clone_committed(key, kind);
     pending.kind = &kind;
     pending.change = Change::merge;

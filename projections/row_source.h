@@ -176,6 +176,12 @@ public:
     }
 
     std::size_t size() const { return pending_.size(); }
+    /// The rows of the last published commit, and the keys of those that this run has changed
+    /// since.
+    const StoreView& stored() const { return committed_.store(); }
+    bool is_changed(const Key& key) const { return pending_.contains(key); }
+    /// Those that begin so.
+    std::vector<Key> changed(const Key& prefix) const;
     /// Everything pending, in key order.
     void write_to(StoreBatch& batch) const;
     /// After the batch was written: the changed rows become the cached ones. Leaves the run empty.

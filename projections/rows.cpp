@@ -7,6 +7,8 @@ namespace tidings {
 
 namespace {
 
+constexpr std::uint8_t kErasedBit = 0x80;  ///< beside a partner's status
+
 void write_money(ByteWriter& out, const Money& money) {
     out.varint(money.size());
     for (const auto& [currency, micros] : money) {
@@ -142,7 +144,9 @@ PartnerRow PartnerRow::decode(std::string_view bytes) {
     row.email = in.string();
     row.name = in.string();
     row.surname = in.string();
-    row.status = static_cast<PartnerStatus>(in.u8());
+    const std::uint8_t status = in.u8();
+    row.status = static_cast<PartnerStatus>(status & ~kErasedBit);
+    row.erased = (status & kErasedBit) != 0;
     for (std::uint64_t n = in.varint(); n > 0; --n) row.tags.emplace_back(in.string());
     row.joined_at = {in.zigzag()};
     row.metrics = read_metrics(in);
@@ -156,10 +160,10 @@ std::string PartnerRow::encode() const {
     ByteWriter out(bytes);
     out.varint(ordinal.value);
     out.string(id.value);
-    out.string(email);
-    out.string(name);
-    out.string(surname);
-    out.u8(static_cast<std::uint8_t>(status));
+    out.string(email.stored());
+    out.string(name.stored());
+    out.string(surname.stored());
+    out.u8(static_cast<std::uint8_t>(status) | (erased ? kErasedBit : 0));
     out.varint(tags.size());
     for (const std::string& tag : tags) out.string(tag);
     out.zigzag(joined_at.value);
@@ -170,8 +174,9 @@ std::string PartnerRow::encode() const {
     return bytes;
 }
 std::size_t PartnerRow::memory() const {
-    return sizeof(*this) + id.value.size() + email.size() + name.size() + surname.size() +
-           64 * tags.size() + 80 * (metrics.revenue.size() + metrics.commission.size());
+    return sizeof(*this) + id.value.size() + email.stored().size() + name.stored().size() +
+           surname.stored().size() + 64 * tags.size() +
+           80 * (metrics.revenue.size() + metrics.commission.size());
 }
 
 HeldRow HeldRow::decode(std::string_view bytes) {

@@ -146,10 +146,10 @@ struct PostRow {
     bool from_owner = false;
     Actor author;
     Timestamp posted_at;
-    std::string body;
+    PersonalText body;
     static PostRow decode(std::string_view bytes);
     std::string encode() const;
-    std::size_t memory() const { return sizeof(*this) + body.size(); }
+    std::size_t memory() const { return sizeof(*this) + body.stored().size(); }
 };
 
 struct RememberedRow {

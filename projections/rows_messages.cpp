@@ -10,8 +10,8 @@ namespace {
 
 void write_actor(ByteWriter& out, const Actor& actor) {
     out.u8(static_cast<std::uint8_t>(actor.role));
-    out.string(actor.sub);
-    out.string(actor.name);
+    out.string(actor.sub.stored());
+    out.string(actor.name.stored());
 }
 
 Actor read_actor(ByteReader& in) {
@@ -130,9 +130,9 @@ std::string MessageRow::encode() const {
 }
 void MessageRow::derive() {
     sender_json = "{\"id\":";
-    append_json_string(sender_json, sender.sub);
+    append_json_string(sender_json, sender.sub.plain());
     sender_json += ",\"name\":";
-    append_json_string(sender_json, sender.name);
+    append_json_string(sender_json, sender.name.plain());
     sender_json += '}';
     inbox_json = "\"id\":\"" + id + "\",\"subject\":";
     append_json_string(inbox_json, subject);
@@ -234,7 +234,7 @@ std::string PostRow::encode() const {
     out.u8(from_owner ? 1 : 0);
     write_actor(out, author);
     out.zigzag(posted_at.value);
-    out.string(body);
+    out.string(body.stored());
     return bytes;
 }
 

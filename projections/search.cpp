@@ -4,6 +4,7 @@
 #include <unicode/normalizer2.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "projections/bytes.h"
 
@@ -56,7 +57,7 @@ std::string fold_text(std::string_view text) {
     return out;
 }
 
-std::string search_text(const PartnerState& partner) {
+std::string search_text(const PartnerTexts& partner) {
     std::string text = partner.name;
     if (!partner.name.empty() && !partner.surname.empty()) text += ' ';
     text += partner.surname;
@@ -145,6 +146,59 @@ void GramWriter::write() {
     });
 }
 
+namespace {
+
+/// Keys of the gram sets that have this chunk; the others are jumped over.
+std::vector<Key> gram_chunks(
+    const Run& run, std::uint32_t program, std::uint32_t chunk,
+    const std::function<bool(std::string_view, std::string_view)>& wanted) {
+    std::vector<Key> out;
+    const Key prefix(Table::gram_set, program);
+    const std::string end = prefix_end(prefix.view());
+    std::string from(prefix.view());
+    while (!from.empty()) {
+        std::string next;
+        run.stored().scan(from, end, false, [&](std::string_view key, std::string_view value) {
+            const std::string_view gram = key.substr(0, key.size() - 4);
+            const std::uint64_t here = key_number(key, gram.size(), 4);
+            if (here == chunk && wanted(key, value)) out.push_back(Key::of(key));
+            const std::uint32_t to = here < chunk ? chunk : ~std::uint32_t{0};
+            next = Key::of(gram).u32(to).view();
+            return false;
+        });
+        from = std::move(next);
+    }
+    return out;
+}
+
+}  // namespace
+
+void erase_grams(Fold& fold, PartnerOrdinal partner) {
+    const std::uint32_t chunk = partner.value / limits::kSetChunk;
+    std::vector<Key> keys = gram_chunks(
+        fold.run, fold.number, chunk, [&](std::string_view key, std::string_view value) {
+            return !fold.run.is_changed(Key::of(key)) &&
+                   SetChunk::decode(set_base(key), value).bits.contains(partner.value);
+        });
+    for (const Key& key : fold.run.changed(Key(Table::gram_set, fold.number))) {
+        if (key_number(key.view(), key.view().size() - 4, 4) == chunk) keys.push_back(key);
+    }
+    std::string operation;
+    set_remove(operation, static_cast<std::uint16_t>(partner.value % limits::kSetChunk));
+    for (const Key& key : keys) {
+        const RowScope scope(fold.run);
+        const SetChunk* set = fold.run.peek<SetChunk>(key);
+        if (!set->bits.contains(partner.value)) continue;
+        // The gram of nobody else is gone with its row: it would still be a piece of a name.
+        const bool last = set->bits.cardinality() == 1;
+        if (last) {
+            fold.run.erase(key);
+        } else {
+            fold.run.change<SetChunk>(key, operation);
+        }
+    }
+}
+
 Search::Search(std::string_view query) : folded_(fold_text(query)) {
     if (folded_.size() <= 3) {
         if (!folded_.empty()) grams_.push_back(folded_);
@@ -169,7 +223,7 @@ Bitmap Search::candidates(const RowSource& rows, std::uint32_t program, std::uin
     return out;
 }
 
-bool Search::matches(const PartnerState& partner) const {
+bool Search::matches(const PartnerTexts& partner) const {
     return search_text(partner).find(folded_) != std::string::npos;
 }
 

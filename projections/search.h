@@ -16,7 +16,7 @@ namespace tidings {
 /// NFKC case-folded (Unicode Default Caseless Matching, UAX #15 and section 3.13). Pure.
 std::string fold_text(std::string_view text);
 /// What is searched of a partner: "name surname" and email, folded, apart by a newline.
-std::string search_text(const PartnerState& partner);
+std::string search_text(const PartnerTexts& partner);
 
 /// Collects the postings of many partners, then writes each gram's row once.
 class GramWriter {
@@ -39,6 +39,9 @@ private:
     std::vector<std::uint32_t> grams_before_, grams_after_;
 };
 
+/// Takes the partner out of every gram's set, whatever it was put there by.
+void erase_grams(Fold& fold, PartnerOrdinal partner);
+
 /// A search, ready to be asked chunk by chunk.
 class Search {
 public:
@@ -48,7 +51,7 @@ public:
     Bitmap candidates(const RowSource& rows, std::uint32_t program, std::uint32_t chunk) const;
     /// The candidates need no second look: a gram is the whole query.
     bool exact() const { return folded_.size() <= 3; }
-    bool matches(const PartnerState& partner) const;
+    bool matches(const PartnerTexts& partner) const;
 
 private:
     std::string folded_;

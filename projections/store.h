@@ -9,6 +9,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include "core/result.h"
 
@@ -52,6 +54,10 @@ public:
     /// Puts a durable copy of every write so far into `directory`, which is made; its parent is
     /// there. Cheap: files that never change are shared. For the writer. Errors: io.
     virtual Result<void> snapshot(const std::filesystem::path& directory) = 0;
+    /// Makes older values of the rows of these ranges (first and last key) leave the disk, but for
+    /// snapshots. From any thread. Errors: io.
+    virtual Result<void> erase_deleted(
+        const std::vector<std::pair<std::string, std::string>>& ranges) = 0;
 };
 
 struct StoreOptions {

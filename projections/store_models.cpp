@@ -22,7 +22,8 @@ Key meta(std::string_view name) { return Key(Table::meta).text(name); }
 }  // namespace
 
 StoreModels::StoreModels(std::unique_ptr<Store> store, const ModelsOptions& options, const Tip& tip)
-    : store_(std::move(store)),
+    : keys_(options.keys),
+      store_(std::move(store)),
       cache_(options.row_memory ? options.row_memory : make_row_memory(kDefaultRowMemory)),
       committed_(*store_, cache_),
       run_(committed_, cache_),
@@ -73,6 +74,9 @@ void StoreModels::fold_event(Fold& fold, EventNumber number, const Event& event)
                 opens::fold(fold, body);
             } else if constexpr (std::is_same_v<Body, ReplyPosted>) {
                 conversations::fold(fold, number, body);
+            } else if constexpr (std::is_same_v<Body, PartnerErased>) {
+                conversations::fold(fold, body);
+                erase_grams(fold, body.partner);
             } else {
                 static_assert(std::is_same_v<Body, ConversationRead>);
                 conversations::fold(fold, body);
@@ -96,7 +100,8 @@ void StoreModels::fold(const Outcome& outcome) {
     const bool kept = outcome.remember && (outcome.status == OutcomeStatus::applied ||
                                            outcome.status == OutcomeStatus::unchanged);
     if (outcome.events.empty() && !kept) return;
-    Fold fold{run_, *number, run_.edit<ProgramRow>(program_key(*number)), outcome.time};
+    Fold fold{run_, *number, run_.edit<ProgramRow>(program_key(*number)), outcome.time,
+              keys_.get()};
     fold.program.log_time = outcome.time;  // what leaves no row leaves no time either
     for (std::size_t i = 0; i < outcome.events.size(); ++i) {
         fold.program.last_event = {outcome.first_event.value + i};
@@ -152,6 +157,19 @@ Result<void> StoreModels::flush() {
 Result<void> StoreModels::snapshot(const std::filesystem::path& directory) {
     if (Result<void> flushed = flush(); !flushed) return flushed;
     return store_->snapshot(directory);
+}
+
+Result<void> StoreModels::erase_deleted(const ProgramId& program) {
+    std::vector<std::pair<std::string, std::string>> ranges;
+    {
+        const Reading in(*this, program);
+        if (!in.found()) return {};
+        for (const Table table : {Table::partner, Table::gram_set, Table::post}) {
+            const Key prefix(table, in.number());
+            ranges.emplace_back(prefix.view(), prefix_end(prefix.view()));
+        }
+    }
+    return store_->erase_deleted(ranges);
 }
 
 std::vector<ProgramId> StoreModels::program_ids() const {

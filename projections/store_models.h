@@ -27,6 +27,7 @@ public:
     void tidy() override;
     Result<void> flush() override;
     Result<void> snapshot(const std::filesystem::path& directory) override;
+    Result<void> erase_deleted(const ProgramId& program) override;
     std::vector<ProgramId> program_ids() const override;
     std::vector<ModelDigest> digests(const std::atomic<bool>* cancelled) const override;
     std::vector<std::pair<ProgramId, Hash256>> program_digests() const override;
@@ -36,11 +37,14 @@ public:
     std::optional<ProgramView> program(const ProgramId&) const override;
     std::optional<std::string> webhook_secret(const ProgramId&) const override;
     PartnerPtr partner(const ProgramId&, const PartnerId&) const override;
+    TextReader texts(const ProgramId& program) const override {
+        return TextReader(keys_.get(), program);
+    }
     std::vector<PartnerId> partner_ids(const ProgramId&,
                                        std::span<const PartnerOrdinal>) const override;
     ProgramSummary summary(const ProgramId&) const override;
-    Result<Page<PartnerPtr>> partners(const ProgramId&, const PartnerQuery&,
-                                      const PageRequest&) const override;
+    Result<Page<PartnerView>> partners(const ProgramId&, const PartnerQuery&,
+                                       const PageRequest&) const override;
     Result<Page<TagCount>> tags(const ProgramId&, const PageRequest&) const override;
     Result<AudiencePreview> preview(const ProgramId&, const Audience&,
                                     const PageRequest&) const override;
@@ -78,6 +82,7 @@ private:
     void check_tree(std::vector<std::string>& wrong) const;
     void fold_event(Fold& fold, EventNumber number, const Event& event);
 
+    const std::shared_ptr<const Keys> keys_;
     mutable WriterFirstMutex mutex_;  ///< readers share it; publish makes a commit visible under it
     std::unique_ptr<Store> store_;
     mutable RowCache cache_;
@@ -103,7 +108,8 @@ public:
         : lock_(models.mutex_),
           rows(*models.store_, models.cache_),
           number_(rows.number_of(id)),
-          program_(number_ ? rows.peek<ProgramRow>(program_key(*number_)) : nullptr) {}
+          program_(number_ ? rows.peek<ProgramRow>(program_key(*number_)) : nullptr),
+          texts(models.keys_.get(), id) {}
 
     bool found() const { return program_ != nullptr; }
     std::uint32_t number() const { return *number_; }
@@ -118,6 +124,9 @@ public:
 private:
     std::optional<std::uint32_t> number_;
     const ProgramRow* program_;
+
+public:
+    const TextReader texts;  ///< the id outlives the reading
 };
 
 }  // namespace tidings

@@ -56,11 +56,11 @@ ProgramSummary StoreModels::summary(const ProgramId& id) const {
     return {in.program().messages, in.program().active, in.program().unread_replies};
 }
 
-Result<Page<PartnerPtr>> StoreModels::partners(const ProgramId& id, const PartnerQuery& query,
-                                               const PageRequest& request) const {
+Result<Page<PartnerView>> StoreModels::partners(const ProgramId& id, const PartnerQuery& query,
+                                                const PageRequest& request) const {
     const Reading in(*this, id);
-    if (!in.found()) return Page<PartnerPtr>{};
-    return partners::list(in.rows, in.number(), in.program(), query, request);
+    if (!in.found()) return Page<PartnerView>{};
+    return partners::list(in.rows, in.number(), in.program(), in.texts, query, request);
 }
 
 Result<Page<TagCount>> StoreModels::tags(const ProgramId& id, const PageRequest& request) const {
@@ -92,8 +92,8 @@ Result<AudiencePreview> StoreModels::preview(const ProgramId& id, const Audience
     AudiencePreview out;
     out.count = resolved.recipients.cardinality();
     out.digest = audience_digest(resolved.recipients);
-    out.page = partners::page_of(in.rows, in.number(), resolved.recipients, from, request.limit,
-                                 kPreviewCursor, name);
+    out.page = partners::page_of(in.rows, in.number(), in.texts, resolved.recipients, from,
+                                 request.limit, kPreviewCursor, name);
     return out;
 }
 
@@ -123,7 +123,7 @@ Result<Page<RecipientRow>> StoreModels::recipients(const ProgramId& id, EventNum
                                                    const PageRequest& request) const {
     const Reading in(*this, id);
     if (!in.found()) return Page<RecipientRow>{};
-    return recipients::list(in.rows, in.number(), message, state, query, request);
+    return recipients::list(in.rows, in.number(), in.texts, message, state, query, request);
 }
 
 std::vector<OpensBucket> StoreModels::opens(const ProgramId& id, EventNumber message,
@@ -135,7 +135,7 @@ std::vector<OpensBucket> StoreModels::opens(const ProgramId& id, EventNumber mes
 
 std::unique_ptr<Export> StoreModels::export_rows(const ExportQuery& query) const {
     const ReadLock lock(mutex_);
-    return exports::open(store_->freeze(), tip_, query);
+    return exports::open(store_->freeze(), tip_, keys_, query);
 }
 
 InboxSummary StoreModels::inbox_summary(const ProgramId& id, PartnerOrdinal partner) const {
@@ -169,12 +169,13 @@ std::optional<ConversationView> StoreModels::conversation(const ProgramId& id, E
     ConversationView out;
     out.card = card;
     out.body = text->body;
-    out.partner = partners::find(in.rows, in.number(), partner);
+    const auto profile = partners::find(in.rows, in.number(), partner);
+    out.partner = {profile, in.texts.show(*profile)};
     if (opens::contains(in.rows, in.number(), message, partner))
         out.opened_at = opens::time(in.rows, in.number(), *card, partner);
     out.can_reply = card->replies_enabled && has_messaging(in.program().plan);
     if (conversations::find(in.rows, in.number(), message, partner))
-        out.posts = conversations::posts(in.rows, in.number(), message, partner);
+        out.posts = conversations::posts(in.rows, in.number(), in.texts, message, partner);
     return out;
 }
 
@@ -182,7 +183,7 @@ std::optional<PostView> StoreModels::post(const ProgramId& id, EventNumber messa
                                           PartnerOrdinal partner, EventNumber post) const {
     const Reading in(*this, id);
     if (!in.found()) return std::nullopt;
-    return conversations::post(in.rows, in.number(), message, partner, post);
+    return conversations::post(in.rows, in.number(), in.texts, message, partner, post);
 }
 
 std::optional<Timestamp> StoreModels::opened_at(const ProgramId& id, EventNumber message,

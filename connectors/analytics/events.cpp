@@ -65,6 +65,7 @@ public:
           position_(std::to_string(partition.value) + ":" + std::to_string(sequence.value)),
           source_("/v1/programs/" + percent_encode(outcome.program.value)),
           models_(models),
+          texts_(models.texts(outcome.program)),
           out_(out) {}
 
     void refusal(PartitionId partition, CommandPosition command) {
@@ -111,8 +112,9 @@ public:
             std::string_view type = "io.tidings.partner.updated";
             if (partner.status == PartnerStatus::deleted) type = "io.tidings.partner.deleted";
             if (i >= known) type = "io.tidings.partner.created";
-            record(type, with_part(number_, i + 1), partner.id.value,
-                   [&](JsonWriter& json) { append_partner(json.raw(), partner); });
+            record(type, with_part(number_, i + 1), partner.id.value, [&](JsonWriter& json) {
+                append_partner(json.raw(), partner, texts_.show(partner));
+            });
         }
     }
 
@@ -126,7 +128,8 @@ public:
             json.open_object().key("message").string(message);
             json.key("subject").string(event.subject).key("body").string(event.body);
             json.key("replies_enabled").boolean(event.replies_enabled);
-            append_author(json.key("sender").raw(), event.sender);
+            append_author(json.key("sender").raw(), event.sender.sub.plain(),
+                          event.sender.name.plain());
             json.key("sent_at").time(event.sent_at);
             audience(json.key("audience"), program(), event);
             const std::uint64_t recipients = event.recipients.cardinality();
@@ -170,9 +173,19 @@ public:
             json.key("partner").string(partner_id(event.partner).value);
             json.key("post").string(post_id(program(), number_));
             json.key("from").string(event.from_owner ? "owner" : "partner");
-            append_author(json.key("author").raw(), event.author);
-            json.key("body").string(event.body);
+            append_author(json.key("author").raw(),
+                          texts_.show(PersonalField::author_id, event.author.sub),
+                          texts_.show(PersonalField::author_name, event.author.name));
+            json.key("body").string(texts_.show(PersonalField::post, event.body));
             json.key("posted_at").time(event.posted_at).close_object();
+        });
+    }
+
+    /// What the topic's readers are to forget, too.
+    void operator()(const PartnerErased& event) {
+        const PartnerId partner = partner_id(event.partner);
+        record("io.tidings.partner.erased", whole(), partner.value, [&](JsonWriter& json) {
+            json.open_object().key("partner").string(partner.value).close_object();
         });
     }
 
@@ -229,6 +242,7 @@ private:
     const Outcome& outcome_;
     const std::string position_, source_;
     const ReadModels& models_;
+    const TextReader texts_;
     std::vector<AnalyticsRecord>& out_;
     EventNumber number_;  ///< of the event that is visited
 };

@@ -62,6 +62,7 @@ void add_api_routes(Router& router, Broker& broker, ApiOptions options) {
     add_export_routes(router, *api);
     add_conversation_routes(router, *api);
     add_receipt_routes(router, *api);
+    add_erasure_routes(router, *api);
     add_portal_routes(router, *api);
     add_command_routes(router, *api);
     add_schema_routes(router);

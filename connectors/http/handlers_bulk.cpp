@@ -17,8 +17,8 @@ namespace {
 
 constexpr std::size_t kMessagesRemembered = 1'024;  ///< resolved ids in one bulk of opens
 /// What a patch takes in an encoded command beyond its line's bytes, at most: numbers, list heads,
-/// padding.
-constexpr std::size_t kPatchOverheadBytes = 208;
+/// padding, and what sealing adds to its texts.
+constexpr std::size_t kPatchOverheadBytes = 304;
 /// A line's fields are bounded: however long the line, they take no more than this.
 constexpr std::size_t kPatchBytes = 128 << 10;
 

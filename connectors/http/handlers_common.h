@@ -210,6 +210,7 @@ void add_export_routes(Router& router, Api& api);
 void add_conversation_routes(Router& router, Api& api);
 void add_portal_routes(Router& router, Api& api);
 void add_receipt_routes(Router& router, Api& api);
+void add_erasure_routes(Router& router, Api& api);
 void add_command_routes(Router& router, Api& api);
 void add_schema_routes(Router& router);
 /// REQUIRES: ApiOptions::audit is set.

@@ -75,9 +75,8 @@ Task<Result<Response>> open_message(Api& api, Request& request) {
     open.up_to = *up_to;
     open.groups.emplace_back().message = where->message;
     open.groups.back().partners.add(ordinal.value);
-    Command command = make_command(request, scope->program, std::move(open));
-    command.actor.name.clear();  // said by the partner's ordinal; opens are the bulk of the log
-    const auto written = co_await write(api, std::move(command));
+    const auto written =
+        co_await write(api, make_command(request, scope->program, std::move(open)));
     if (!written) co_return written.error();
     if (written->refusal) co_return *written->refusal;
     const bool first = written->applied.outcome.first_opens > 0;

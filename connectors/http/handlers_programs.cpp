@@ -50,9 +50,11 @@ Task<Result<Response>> write_partner(Api& api, Command command) {
     auto written = co_await write(api, std::move(command));
     if (!written) co_return written.error();
     if (written->refusal) co_return std::move(*written->refusal);
-    const PartnerPtr partner = api.broker.read(program)->partner(program, id);
+    const ReadModelsPtr models = api.broker.read(program);
+    const PartnerPtr partner = models->partner(program, id);
     if (!partner) co_return error(ErrorCode::io, "a partner that was written is not there");
-    Response response = json_response(200, render_partner(*partner));
+    Response response =
+        json_response(200, render_partner(*partner, models->texts(program).show(*partner)));
     add_position(response, written->applied);
     co_return response;
 }
@@ -63,7 +65,8 @@ Task<Result<Response>> put_partner(Api& api, Request& request) {
     const PartnerId id{request.parameters[1]};
     if (auto valid = check_id(id.value, "partner"); !valid) co_return valid.error();
     if (auto parameters = check_parameters(request); !parameters) co_return parameters.error();
-    const bool known = scope->models->partner(scope->id(), id) != nullptr;
+    const PartnerPtr before = scope->models->partner(scope->id(), id);
+    const bool known = before && !before->erased;
     auto patch = read_body(request, [known](const JsonValue& json, FieldErrors& errors) {
         PartnerPatch read = partner_patch_from_json(json, PatchMode::put, errors);
         if (!known && json.is_object() && json.find("email") == nullptr) {
@@ -118,7 +121,8 @@ Result<Response> get_partner(Api& api, const Request& request) {
     const auto partner = find_partner(*scope, request.parameters[1]);
     if (!partner) return partner.error();
     if (auto parameters = check_parameters(request); !parameters) return parameters.error();
-    return json_response(200, render_partner(**partner));
+    return json_response(
+        200, render_partner(**partner, scope->models->texts(scope->id()).show(**partner)));
 }
 
 Result<Response> list_partners(Api& api, const Request& request) {

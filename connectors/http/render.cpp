@@ -103,20 +103,20 @@ void append_post(std::string& out, const ProgramId& program, const PostView& pos
     json.open_object();
     json.key("id").string(post_id(program, post.number));
     json.key("from").string(post.from_owner ? "owner" : "partner");
-    append_author(json.key("author").raw(), post.author);
+    append_author(json.key("author").raw(), post.author_id, post.author_name);
     json.key("body").string(post.body);
     json.key("posted_at").time(post.posted_at);
     json.close_object();
 }
 
 /// What a partner sees of itself.
-void append_addressee(std::string& out, const PartnerState& partner) {
+void append_addressee(std::string& out, const PartnerView& partner) {
     JsonWriter json(out);
     json.open_object();
-    json.key("id").string(partner.id.value);
-    json.key("email").string(partner.email);
-    json.key("name").string(partner.name);
-    json.key("surname").string(partner.surname);
+    json.key("id").string(partner->id.value);
+    json.key("email").string(partner.texts.email);
+    json.key("name").string(partner.texts.name);
+    json.key("surname").string(partner.texts.surname);
     json.close_object();
 }
 
@@ -134,7 +134,7 @@ void open_inbox_row(std::string& out, const InboxRow& row) {
 
 void append_recipient(std::string& out, const RecipientRow& row) {
     out += "{\"partner\":";
-    append_partner(out, *row.partner);
+    append_partner(out, *row.partner.state, row.partner.texts);
     out += ",\"opened_at\":";
     append_time_or_null(out, row.opened_at);
     out += ",\"first_replied_at\":";
@@ -170,10 +170,10 @@ std::string render_program(const ProgramView& program) {
     return out;
 }
 
-std::string render_partner(const PartnerState& partner) {
+std::string render_partner(const PartnerState& partner, const PartnerTexts& texts) {
     std::string out;
     out.reserve(kPartnerBytes);
-    append_partner(out, partner);
+    append_partner(out, partner, texts);
     return out;
 }
 
@@ -226,9 +226,10 @@ std::string render_opens(const std::vector<OpensBucket>& buckets) {
     return out;
 }
 
-std::string render_partners(const Page<PartnerPtr>& page) {
-    return list(page, kPartnerBytes,
-                [](std::string& out, const PartnerPtr& row) { append_partner(out, *row); });
+std::string render_partners(const Page<PartnerView>& page) {
+    return list(page, kPartnerBytes, [](std::string& out, const PartnerView& row) {
+        append_partner(out, *row.state, row.texts);
+    });
 }
 
 std::string render_tags(const Page<TagCount>& page) {
@@ -259,8 +260,9 @@ std::string render_preview(const AudiencePreview& preview) {
     out += ",\"digest\":\"";
     out += to_hex(preview.digest.view());
     out += "\",";
-    append_page(out, preview.page,
-                [](std::string& row_out, const PartnerPtr& row) { append_partner(row_out, *row); });
+    append_page(out, preview.page, [](std::string& row_out, const PartnerView& row) {
+        append_partner(row_out, *row.state, row.texts);
+    });
     out += '}';
     return out;
 }
@@ -301,9 +303,9 @@ std::string render_conversation(const ProgramId& program, const ConversationView
     json.close_object();
     std::string& partner = json.key("partner").raw();
     if (viewer == Viewer::owner) {
-        append_partner(partner, *conversation.partner);
+        append_partner(partner, *conversation.partner.state, conversation.partner.texts);
     } else {
-        append_addressee(partner, *conversation.partner);
+        append_addressee(partner, conversation.partner);
     }
     json.key("opened_at").time(conversation.opened_at);
     json.key("can_reply").boolean(conversation.can_reply);
@@ -334,11 +336,11 @@ void append_csv_field(std::string& out, std::string_view text) {
 void append_recipient_csv(std::string& out, const RecipientRow& row) {
     append_csv_field(out, row.partner->id.value);
     out += ',';
-    append_csv_field(out, row.partner->email);
+    append_csv_field(out, row.partner.texts.email);
     out += ',';
-    append_csv_field(out, row.partner->name);
+    append_csv_field(out, row.partner.texts.name);
     out += ',';
-    append_csv_field(out, row.partner->surname);
+    append_csv_field(out, row.partner.texts.surname);
     append_time_field(out, row.opened_at);
     append_time_field(out, row.first_replied_at);
     append_time_field(out, row.last_replied_at);

@@ -13,7 +13,7 @@ namespace tidings::http {
 
 /// {"id","name","plan"}
 std::string render_program(const ProgramView& program);
-std::string render_partner(const PartnerState& partner);
+std::string render_partner(const PartnerState& partner, const PartnerTexts& texts);
 std::string render_message(const ProgramId& program, const MessageView& message);
 std::string render_post(const ProgramId& program, const PostView& post);
 std::string render_summary(const ProgramSummary& summary);
@@ -22,7 +22,7 @@ std::string render_inbox_summary(const InboxSummary& summary);
 std::string render_opens(const std::vector<OpensBucket>& buckets);
 
 // Lists: {"data":[…],"next_cursor":…}
-std::string render_partners(const Page<PartnerPtr>& page);
+std::string render_partners(const Page<PartnerView>& page);
 std::string render_tags(const Page<TagCount>& page);
 std::string render_messages(const ProgramId& program, const Page<MessageView>& page);
 std::string render_recipients(const Page<RecipientRow>& page);

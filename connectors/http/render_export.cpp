@@ -112,7 +112,10 @@ void write_message(Row row, const ProgramId& program, const MessageView& message
     const MessageCard& card = *message.card;
     std::string audience;
     append_audience(audience, program, message.audience);
-    row.plain_text(card.id).time(card.sent_at).text(card.sender.sub).text(card.sender.name);
+    row.plain_text(card.id)
+        .time(card.sent_at)
+        .text(card.sender.sub.plain())
+        .text(card.sender.name.plain());
     row.text(card.subject).text(message.body).truth(card.replies_enabled);
     row.plain_text(tidings::name_of(card.plan));
     row.plain_text(name_of(message.audience.type)).text(audience);
@@ -123,9 +126,10 @@ void write_message(Row row, const ProgramId& program, const MessageView& message
 }
 
 void write_recipient(Row row, const MessageCard& message, const RecipientRow& recipient) {
-    const PartnerState& partner = *recipient.partner;
+    const PartnerState& partner = *recipient.partner.state;
+    const PartnerTexts& texts = recipient.partner.texts;
     row.plain_text(message.id).time(message.sent_at).text(partner.id.value);
-    row.text(partner.email).text(partner.name).text(partner.surname);
+    row.text(texts.email).text(texts.name).text(texts.surname);
     row.plain_text(tidings::name_of(partner.status));
     row.truth(recipient.opened_at.has_value()).time(recipient.opened_at);
     row.truth(recipient.first_replied_at.has_value()).time(recipient.first_replied_at);
@@ -143,7 +147,7 @@ void write_post(Row row, const ProgramId& program, const MessageCard& message,
     row.plain_text(message.id).text(posted.partner->id.value);
     row.plain_text(post_id(program, post.number));
     row.plain_text(post.from_owner ? "owner" : "partner");
-    row.text(post.author.sub).text(post.author.name).time(post.posted_at).text(post.body).end();
+    row.text(post.author_id).text(post.author_name).time(post.posted_at).text(post.body).end();
 }
 
 }  // namespace

@@ -90,7 +90,8 @@ std::string render_receipt(const ProgramId& program, const SendReceipt& receipt)
     json.key("command").open_object().key("id").string(to_hex(receipt.command.view()));
     json.key("position").number(receipt.command_position.value).close_object();
     json.key("sender").open_object().key("role").string(name_of(sent.sender.role));
-    json.key("id").string(sent.sender.sub).key("name").string(sent.sender.name).close_object();
+    json.key("id").string(sent.sender.sub.plain());
+    json.key("name").string(sent.sender.name.plain()).close_object();
     json.key("sent_at").time(sent.sent_at);
     json.key("plan").string(name_of(sent.plan));
     json.key("replies_enabled").boolean(sent.replies_enabled);
@@ -111,7 +112,7 @@ std::string render_why(const ProgramId& program, const PartnerId& partner,
     json.key("reason").string(name_of(why.reason));
     json.key("partner");
     if (why.partner) {
-        append_partner(json.raw(), *why.partner);
+        append_partner(json.raw(), *why.partner, receipt.texts);
     } else {
         json.null();
     }

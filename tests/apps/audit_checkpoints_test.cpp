@@ -175,7 +175,7 @@ TEST_CASE("altered commands are found, though the outcomes stay as they were") {
         const auto command = other.codec.decode_command(other.store.commands[envelope.first.value]);
         if (!command) continue;  // the malformed one
         Command changed = *command;
-        changed.actor.name += "!";  // somebody else asked
+        changed.actor.name = changed.actor.name.plain() + "!";  // somebody else asked
         other.store.commands[envelope.first.value] = other.codec.encode_command(changed);
         Sha256 commands;
         for (std::uint64_t c = envelope.first.value; c <= envelope.last.value; ++c) {

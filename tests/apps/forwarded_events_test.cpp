@@ -22,8 +22,8 @@ struct RoutedProcess : ProcessParts {
                   .forwarder = {.issue_internal_token = [&keys](const Actor& actor) {
                       Claims claims;
                       claims.role = actor.role;
-                      claims.sub = actor.sub;
-                      claims.name = actor.name;
+                      claims.sub = actor.sub.plain();
+                      claims.name = actor.name.plain();
                       claims.expires_at_s = 4'102'444'800;
                       return keys.issue_token(claims);
                   }}}) {

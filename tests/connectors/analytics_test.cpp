@@ -245,6 +245,10 @@ struct Consumer {
             }
         } else if (type == "io.tidings.message.replied" && text(data, "from") == "partner") {
             messages.at(text(data, "message")).replied.insert(text(data, "partner"));
+        } else if (type == "io.tidings.partner.erased") {
+            const auto& last = partners.at(text(data, "partner")).as_object();
+            REQUIRE(last.at("erased").as_bool());
+            REQUIRE(last.at("email").as_string().empty());
         } else if (type.rfind("io.tidings.partner.", 0) == 0) {
             const bool known = partners.contains(text(data, "id"));
             const bool deleted = text(data, "status") == "deleted";
@@ -264,7 +268,8 @@ struct Consumer {
         }
         for (const auto& [id, partner] : partners) {
             std::string now;
-            append_partner(now, *models.partner(program, {id}));
+            const PartnerPtr state = models.partner(program, {id});
+            append_partner(now, *state, models.texts(program).show(*state));
             CHECK(partner == boost::json::parse(now));
         }
         CHECK(models.summary(program).messages == messages.size());

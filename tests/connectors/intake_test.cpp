@@ -50,9 +50,10 @@ public:
     }
     std::optional<ProgramView> program(const ProgramId&) const override { return {}; }
     ProgramSummary summary(const ProgramId&) const override { return {}; }
-    Result<Page<PartnerPtr>> partners(const ProgramId&, const PartnerQuery&,
-                                      const PageRequest&) const override {
-        return Page<PartnerPtr>{};
+    TextReader texts(const ProgramId& id) const override { return {nullptr, id}; }
+    Result<Page<PartnerView>> partners(const ProgramId&, const PartnerQuery&,
+                                       const PageRequest&) const override {
+        return Page<PartnerView>{};
     }
     Result<Page<TagCount>> tags(const ProgramId&, const PageRequest&) const override {
         return Page<TagCount>{};

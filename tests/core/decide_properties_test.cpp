@@ -180,11 +180,23 @@ TEST_CASE("random commands meet every event and refusal") {
             fold(state, outcome);
         }
     }
-    const std::set<std::string> expected{
-        "ProgramChanged", "WebhookSecretSet", "PartnersChanged",  "UpstreamFactsChanged",
-        "MessageSent",    "MessagesOpened",   "ReplyPosted",      "ConversationRead",
-        "not_found",      "plan_required",    "replies_disabled", "idempotency_key_reused",
-        "audience_empty", "unknown_partner",  "invalid",          "not_a_recipient",
-        "replayed"};
+    const std::set<std::string> expected{"ProgramChanged",
+                                         "WebhookSecretSet",
+                                         "PartnersChanged",
+                                         "UpstreamFactsChanged",
+                                         "MessageSent",
+                                         "MessagesOpened",
+                                         "ReplyPosted",
+                                         "ConversationRead",
+                                         "PartnerErased",
+                                         "not_found",
+                                         "plan_required",
+                                         "replies_disabled",
+                                         "idempotency_key_reused",
+                                         "audience_empty",
+                                         "unknown_partner",
+                                         "invalid",
+                                         "not_a_recipient",
+                                         "replayed"};
     CHECK(seen == expected);
 }

@@ -95,7 +95,7 @@ public:
         const std::string id = key_.empty() ? "command " + std::to_string(++commands_) : key_;
         command.id = CommandId::from(sha256(id).view().substr(0, CommandId::kSize));
         command.digest = ContentDigest::from(sha256(content_).view().substr(0, 16));
-        command.caller = CallerDigest::from(sha256(actor_.sub).view().substr(0, 16));
+        command.caller = CallerDigest::from(sha256(actor_.sub.stored()).view().substr(0, 16));
         key_.clear();
         return decide_and_fold(command);
     }

@@ -30,6 +30,10 @@ JsonValue tree_of(const std::string& text) {
     return *value;
 }
 
+PartnerTexts shown(const PartnerState& partner) {
+    return {partner.email.plain(), partner.name.plain(), partner.surname.plain()};
+}
+
 PartnerState grace() {
     PartnerState partner;
     partner.ordinal = {4};
@@ -51,7 +55,7 @@ TEST_CASE("strings are escaped by RFC 8259 and otherwise left alone") {
 }
 
 TEST_CASE("a partner as the API shows it") {
-    CHECK(text_of(append_partner, grace()) ==
+    CHECK(text_of(append_partner, grace(), shown(grace())) ==
           R"({"id":"p\"1","email":"grace@hopper.example","name":"Gräce","surname":"Ho\nper",)"
           R"("status":"active","tags":["a","b"],"joined_at":"2026-01-05T09:00:00.250Z",)"
           R"("metrics":{"clicks":9007199254740991,"signups":0,"sales":0,"paid_accounts":0,)"
@@ -61,7 +65,7 @@ TEST_CASE("a partner as the API shows it") {
 TEST_CASE("a partner as shown can be put back") {
     PartnerState partner = grace();
     partner.surname = "Hopper";
-    JsonValue value = tree_of(text_of(append_partner, partner));
+    JsonValue value = tree_of(text_of(append_partner, partner, shown(partner)));
     value.members.erase(value.members.begin());  // the id stands in the path
     FieldErrors errors;
     const PartnerPatch patch = partner_patch_from_json(value, PatchMode::put, errors);
@@ -127,21 +131,22 @@ TEST_CASE("every command can be shown") {
                                           send,
                                           opens,
                                           PostReply{{3}, {4}, "r"},
-                                          MarkRead{{3}, {4}}};
+                                          MarkRead{{3}, {4}},
+                                          ErasePartner{{"p"}}};
     CHECK(bodies.size() == std::variant_size_v<CommandBody>);
     for (const CommandBody& body : bodies) {
-        const JsonValue tree = tree_of(text_of(append_command_json, command_with(body)));
+        const JsonValue tree = tree_of(text_of(append_command_json, command_with(body), nullptr));
         CHECK(tree.find("type")->text == name_of(body));
         CHECK(tree.find("body")->is_object());
         CHECK(tree.find("id")->text == "11111111111111111111111111111111");
         CHECK(tree.find("actor")->find("name")->text == "Olga");
     }
-    const JsonValue shown = tree_of(text_of(append_command_json, command_with(opens)));
+    const JsonValue shown = tree_of(text_of(append_command_json, command_with(opens), nullptr));
     const JsonValue& group = shown.find("body")->find("groups")->items.at(0);
     CHECK(group.find("message")->text == message_id(kAcme, {3}));
     CHECK(text_of(append_json, *group.find("partners")) == R"({"count":4,"runs":[[1,3],[9,9]]})");
     CHECK(shown.find("body")->find("up_to")->text == post_id(kAcme, {8}));
-    const JsonValue patch = tree_of(text_of(append_command_json, command_with(upsert)));
+    const JsonValue patch = tree_of(text_of(append_command_json, command_with(upsert), nullptr));
     CHECK(text_of(append_json, *patch.find("body")->find("partners")->items.at(0).find("stamp")) ==
           R"({"micros":5,"tiebreak":")" + to_hex(sha256("x").view()) + "\"}");
 }
@@ -170,10 +175,11 @@ TEST_CASE("every event can be shown") {
                       sent,
                       MessagesOpened{{{{9}, bitmap_of({7}), {{0}}}}},
                       ReplyPosted{.message = {9}, .body = "r"},
-                      ConversationRead{.message = {9}, .up_to = {11}}};
+                      ConversationRead{.message = {9}, .up_to = {11}},
+                      PartnerErased{{4}}};
     CHECK(outcome.events.size() == std::variant_size_v<Event>);
     outcome.rejected.push_back({2, {9}, ErrorCode::not_a_recipient});
-    const JsonValue tree = tree_of(text_of(append_outcome_json, outcome));
+    const JsonValue tree = tree_of(text_of(append_outcome_json, outcome, nullptr));
     const auto& events = tree.find("events")->items;
     for (std::size_t i = 0; i < events.size(); ++i) {
         CHECK(events[i].find("number")->text == std::to_string(5 + i));
@@ -191,14 +197,14 @@ TEST_CASE("a refusal is shown with its plan, a replay by its number alone") {
     outcome.program = kAcme;
     outcome.status = OutcomeStatus::refused;
     outcome.refusal = Refusal{ErrorCode::plan_required, "", "no messaging", Plan::starter};
-    JsonValue tree = tree_of(text_of(append_outcome_json, outcome));
+    JsonValue tree = tree_of(text_of(append_outcome_json, outcome, nullptr));
     CHECK(text_of(append_json, *tree.find("refusal")) ==
           R"({"code":"plan_required","pointer":"","detail":"no messaging","plan":"starter"})");
     CHECK(tree.find("answer")->is_null());
     outcome.status = OutcomeStatus::replayed;
     outcome.refusal.reset();
     outcome.answer = {4};
-    tree = tree_of(text_of(append_outcome_json, outcome));
+    tree = tree_of(text_of(append_outcome_json, outcome, nullptr));
     CHECK(text_of(append_json, *tree.find("answer")) == R"({"number":4,"id":null})");
 }
 

@@ -299,7 +299,7 @@ private:
             CHECK(preview->count == expected.cardinality());
             CHECK(preview->digest == audience_digest(expected));
             std::vector<std::uint32_t> listed, beginning;
-            for (const PartnerPtr& partner : preview->page.rows) {
+            for (const PartnerView& partner : preview->page.rows) {
                 listed.push_back(partner->ordinal.value);
             }
             for (const std::uint32_t ordinal : expected) {

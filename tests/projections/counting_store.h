@@ -37,6 +37,10 @@ public:
     Result<void> snapshot(const std::filesystem::path& directory) override {
         return store_->snapshot(directory);
     }
+    Result<void> erase_deleted(
+        const std::vector<std::pair<std::string, std::string>>& ranges) override {
+        return store_->erase_deleted(ranges);
+    }
 
 private:
     struct Batch final : StoreBatch {

@@ -40,7 +40,7 @@ TEST_CASE("search folds case beyond ASCII") {
     CHECK(fold_text("ZOË Ząbek") == fold_text("zoë ZĄBEK"));
     CHECK(fold_text("Straße") == fold_text("STRASSE"));
     CHECK(fold_text("Grace@Hopper.Example") == "grace@hopper.example");
-    PartnerState partner;
+    PartnerTexts partner;
     partner.name = "Zoë";
     partner.surname = "Ząbek";
     partner.email = "zoe@łódź.example";

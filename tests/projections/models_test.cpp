@@ -57,14 +57,16 @@ void compare_partners(const Models& models, const ProgramId& id, const MemoryPro
                     if (ask.status && partner.status != *ask.status) continue;
                     if (*tag != 0 && std::count(partner.tags.begin(), partner.tags.end(), tag) == 0)
                         continue;
-                    if (search_text(partner).find(fold_text(query)) == std::string::npos) continue;
+                    if (search_text(models.texts(id).show(partner)).find(fold_text(query)) ==
+                        std::string::npos)
+                        continue;
                     expected.push_back(partner);
                 }
                 std::vector<PartnerState> got;
-                for (const PartnerPtr& row : all_pages(3, [&](const PageRequest& page) {
+                for (const PartnerView& row : all_pages(3, [&](const PageRequest& page) {
                          return models.partners(id, ask, page);
                      }))
-                    got.push_back(*row);
+                    got.push_back(*row.state);
                 REQUIRE(got == expected);
             }
         }
@@ -115,7 +117,7 @@ void compare_recipients(const Models& models, const ProgramId& id, EventNumber n
         REQUIRE(rows.size() == expected.size());
         for (std::size_t i = 0; i < rows.size(); ++i) {
             const std::uint32_t ordinal = expected[i].second;
-            REQUIRE(*rows[i].partner == program.partners.at(ordinal));
+            REQUIRE(*rows[i].partner.state == program.partners.at(ordinal));
             const auto opened = message.opened.find(ordinal);
             REQUIRE(rows[i].opened_at == (opened == message.opened.end()
                                               ? std::optional<Timestamp>()
@@ -200,8 +202,10 @@ void compare_inbox(const Models& models, const ProgramId& id, const MemoryProgra
         REQUIRE(view->posts.size() == posts);
         for (std::size_t i = 0; i < posts; ++i) {
             REQUIRE(view->posts[i].number == conversation->second.posts[i].number);
-            REQUIRE(view->posts[i].body == conversation->second.posts[i].body);
-            REQUIRE(view->posts[i].author == conversation->second.posts[i].author);
+            const auto& post = conversation->second.posts[i];
+            REQUIRE(view->posts[i].body == post.body.plain());
+            REQUIRE(view->posts[i].author_id == post.author.sub.plain());
+            REQUIRE(view->posts[i].author_name == post.author.name.plain());
         }
     }
 }

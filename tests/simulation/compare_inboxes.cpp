@@ -5,12 +5,16 @@ namespace tidings::simulation {
 namespace {
 
 std::string show(const Post& post) {
-    return words(post.number, post.from_owner ? " owner " : " partner ", post.author, " at ",
-                 post.posted_at, ": ", post.body);
+    return words(post.number, post.from_owner ? " owner " : " partner ", post.author.sub.plain(),
+                 " '", post.author.name.plain(), "' at ", post.posted_at, ": ", post.body.plain());
 }
 
 Post as_post(const PostView& view) {
-    return {view.number, view.from_owner, view.author, view.body, view.posted_at};
+    return {view.number,
+            view.from_owner,
+            {Role::owner, view.author_id, view.author_name},
+            view.body,
+            view.posted_at};
 }
 
 std::optional<Timestamp> opened_at(const Message& message, PartnerOrdinal partner) {
@@ -102,7 +106,7 @@ void ProgramComparison::conversation(EventNumber number, const Message& message,
     if (!received) return;
     card(number, message, *view->card);
     expect(what + "body", view->body, message.body);
-    expect(what + "partner", show(view->partner), show(this->partner(partner)));
+    expect(what + "partner", show(view->partner.state), show(this->partner(partner)));
     expect(what + "opened at", view->opened_at, opened);
     expect(what + "can reply", view->can_reply,
            message.replies_enabled && has_messaging(program_.plan));

@@ -218,7 +218,7 @@ void ProgramComparison::exports() {
             received.push_back(words(number, ' ', row_words(show(partner(one)), message, one)));
             if (message.opened.contains(one)) opened.push_back(who + words(message.opened.at(one)));
             for (const Post& post : message.conversation(one).posts) {
-                said.push_back(who + words(post.number, ' ', post.body));
+                said.push_back(who + words(post.number, ' ', post.body.plain()));
             }
         }
     }

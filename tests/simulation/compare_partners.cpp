@@ -67,7 +67,8 @@ bool is_found(const PartnerState& partner, const std::string& query) {
     const auto within = [&wanted](const std::string& text) {
         return folded(text).find(wanted) != std::u32string::npos;
     };
-    return within(partner.name + " " + partner.surname) || within(partner.email);
+    return within(partner.name.plain() + " " + partner.surname.plain()) ||
+           within(partner.email.plain());
 }
 
 std::vector<std::string> searches(const Program& program) {
@@ -76,12 +77,14 @@ std::vector<std::string> searches(const Program& program) {
     for (const std::size_t index : {std::size_t{0}, count / 2, count - 1}) {
         if (index >= count) continue;
         const PartnerState& one = program.partners[index];
-        out.push_back(in_capitals(without_first(one.email)));
-        out.push_back(one.email.substr(0, 1));
+        if (one.email.empty()) continue;
+        out.push_back(in_capitals(without_first(one.email.plain())));
+        out.push_back(one.email.plain().substr(0, 1));
         if (one.name.empty() || one.surname.empty()) continue;
-        out.push_back(without_first(in_capitals(one.name)));
-        out.push_back(without_first(one.name) + " " + in_capitals(one.surname));
-        out.push_back(in_capitals(without_first(one.surname)));
+        const std::string& name = one.name.plain();
+        out.push_back(without_first(in_capitals(name)));
+        out.push_back(without_first(name) + " " + in_capitals(one.surname.plain()));
+        out.push_back(in_capitals(without_first(one.surname.plain())));
     }
     std::sort(out.begin(), out.end());
     out.erase(std::unique(out.begin(), out.end()), out.end());
@@ -133,7 +136,7 @@ void ProgramComparison::partners_by(const PartnerQuery& ask) {
     list(
         what, ask.query.empty() && ask.tag.empty() ? small() : 9, expected,
         [&](const PageRequest& page) { return models_.partners(id_, ask, page); },
-        [this](const PartnerPtr& row) { return show(row); });
+        [this](const PartnerView& row) { return show(row.state); });
 }
 
 void ProgramComparison::tags() {
@@ -179,13 +182,13 @@ void ProgramComparison::audience(const Audience& audience) {
     AudiencePreview last;
     list(
         "preview", small(), expected,
-        [&](const PageRequest& page) -> Result<Page<PartnerPtr>> {
+        [&](const PageRequest& page) -> Result<Page<PartnerView>> {
             Result<AudiencePreview> preview = models_.preview(id_, audience, page);
             if (!preview) return preview.error();
             last = *preview;
             return last.page;
         },
-        [this](const PartnerPtr& row) { return show(row); });
+        [this](const PartnerView& row) { return show(row.state); });
     expect("preview's count", last.count, selected.partners.size());
     expect("preview's digest", last.digest, digest_of(selected.partners));
 }

@@ -18,7 +18,7 @@ struct Post {
     EventNumber number;
     bool from_owner = false;
     Actor author;
-    std::string body;
+    PersonalText body;
     Timestamp posted_at;
     bool operator==(const Post&) const = default;
 };

@@ -175,7 +175,8 @@ Verdict judge(Program& program, const RecordOpens& opens, const Occasion& occasi
 Verdict judge(Program& program, const PostReply& reply, const Occasion& occasion) {
     // Objects before the plan (API.md, order of checks).
     Message* message = received(program, reply.message, reply.partner);
-    if (message == nullptr) return Verdict::refuse(ErrorCode::not_found);
+    const bool gone = message == nullptr || program.partners.at(reply.partner.value).erased;
+    if (gone) return Verdict::refuse(ErrorCode::not_found);
     if (!has_messaging(program.plan)) return Verdict::refuse(ErrorCode::plan_required);
     if (!message->replies_enabled) return Verdict::refuse(ErrorCode::replies_disabled);
     Verdict out = Verdict::changed(true);

@@ -96,7 +96,13 @@ private:
             ++out_.unchanged;
             return;
         }
+        const bool returns =
+            patch.status ? *patch.status != PartnerStatus::deleted : upsert_.revive;
+        if (known.erased && !patch.email && (returns || patch.name || patch.surname)) {
+            return reject(ErrorCode::invalid, "/email");  // as at first sight
+        }
         PartnerState after = known;
+        if (patch.email) after.erased = false;
         patch_profile(after, patch, upsert_.revive);
         if (!in_bounds(after.metrics)) return reject(ErrorCode::invalid, "/metrics");
         ++(after == known ? out_.unchanged : out_.updated);
@@ -166,6 +172,26 @@ const PartnerState* Program::find(const PartnerId& id) const {
 
 Verdict judge(Program& program, const UpsertPartners& upsert, const Occasion& occasion) {
     return Upserting(program, upsert, occasion.now).run();
+}
+
+/// An erased partner has no text, in its profile or in what was said with it; whatever is counted
+/// stays.
+Verdict judge(Program& program, const ErasePartner& erase, const Occasion&) {
+    PartnerState* known = program.find(erase.partner);
+    if (known == nullptr) return Verdict::refuse(ErrorCode::not_found);
+    if (known->erased) return Verdict::changed(false);
+    known->erased = true;
+    known->status = PartnerStatus::deleted;
+    known->email = known->name = known->surname = "";
+    for (auto& [number, message] : program.messages) {
+        const auto conversation = message.conversations.find(known->ordinal);
+        if (conversation == message.conversations.end()) continue;
+        for (Post& post : conversation->second.posts) {
+            post.body = "";
+            if (!post.from_owner) post.author.sub = post.author.name = "";
+        }
+    }
+    return Verdict::changed(true);
 }
 
 }  // namespace tidings::simulation

@@ -35,5 +35,6 @@ Verdict judge(Program& program, const SendMessage&, const Occasion&);
 Verdict judge(Program& program, const RecordOpens&, const Occasion&);
 Verdict judge(Program& program, const PostReply&, const Occasion&);
 Verdict judge(Program& program, const MarkRead&, const Occasion&);
+Verdict judge(Program& program, const ErasePartner&, const Occasion&);
 
 }  // namespace tidings::simulation

@@ -45,6 +45,10 @@ public:
     Result<void> snapshot(const std::filesystem::path&) override {
         return Error{ErrorCode::io, "a store in memory makes no snapshot", {}};
     }
+    /// It keeps no older values.
+    Result<void> erase_deleted(const std::vector<std::pair<std::string, std::string>>&) override {
+        return {};
+    }
 
 private:
     void fail_if_due() const;

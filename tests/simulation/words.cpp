@@ -20,8 +20,9 @@ std::string to_words(const Metrics& metrics) {
 std::string to_words(const SourceStamp& stamp) { return words(stamp.micros, '/', stamp.tiebreak); }
 
 std::string to_words(const PartnerState& partner) {
-    return words('#', partner.ordinal, ' ', partner.id, " <", partner.email, "> '", partner.name,
-                 "' '", partner.surname, "' ", partner.status, ' ', partner.tags, " joined ",
+    return words('#', partner.ordinal, ' ', partner.id, " <", partner.email.stored(), "> '",
+                 partner.name.stored(), "' '", partner.surname.stored(), "' ",
+                 partner.erased ? "erased " : "", partner.status, ' ', partner.tags, " joined ",
                  partner.joined_at, ' ', partner.metrics, " stamps ", partner.profile_stamp, ' ',
                  partner.metrics_stamp);
 }
@@ -31,7 +32,7 @@ std::string to_words(const Rejected& rejected) {
 }
 
 std::string to_words(const Actor& actor) {
-    return words(actor.role, ' ', actor.sub, " '", actor.name, '\'');
+    return words(actor.role, ' ', actor.sub.stored(), " '", actor.name.stored(), '\'');
 }
 
 std::string Differences::joined() const {

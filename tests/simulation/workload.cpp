@@ -34,6 +34,7 @@ private:
                 return UpsertProgram{"Program " + std::to_string(random_.below(2)),
                                      random_.one_in(3) ? Plan::starter : Plan::partner};
             case 1:
+                if (random_.one_in(2)) return ErasePartner{any_partner()};
                 return SetWebhookSecret{"sealed" + std::to_string(random_.below(9))};
             case 2:
             case 3:

@@ -48,8 +48,8 @@ bool World::submit(Node& node, std::uint32_t number, const Action& action) {
     // Few enough keys that callers use the same ones, each in a scope of its own.
     Claims claims;
     claims.role = command.actor.role;
-    claims.sub = command.actor.sub;
-    if (claims.role == Role::partner) claims.partner = PartnerId{command.actor.sub};
+    claims.sub = command.actor.sub.plain();
+    if (claims.role == Role::partner) claims.partner = PartnerId{command.actor.sub.plain()};
     const std::string key = "key " + std::to_string(random.below(40));
     command.id = command_id_of_key(claims, program, key);
     command.remember = true;
@@ -93,7 +93,7 @@ bool World::send(Node& node, std::uint32_t number, Command command, std::string 
     command.digest = ContentDigest::from(
         sha256(codec_.encode_command(content)).view().substr(0, ContentDigest::kSize));
     command.caller =
-        CallerDigest::from(sha256(command.actor.sub).view().substr(0, CallerDigest::kSize));
+        CallerDigest::from(sha256(command.actor.sub.plain()).view().substr(0, CallerDigest::kSize));
     command.time = *stamp;
     command.track = std::holds_alternative<SendMessage>(command.body) ||
                     std::holds_alternative<PostReply>(command.body);

@@ -48,6 +48,14 @@ inline std::string draw_text(std::size_t most_pieces = 12) {
     return out;
 }
 inline std::string draw_name() { return "n" + draw_text(4); }
+/// In its stored form: plain, or what could be sealed.
+inline PersonalText draw_personal(std::size_t most_pieces = 6) {
+    if (draw_in<int>(0, 2) != 0) return draw_text(most_pieces);
+    std::string sealed(1, PersonalText::kSealed);
+    const auto bytes = draw_in<std::size_t>(25, 80);
+    while (sealed.size() < bytes) sealed += static_cast<char>(draw_in<int>(0, 255));
+    return sealed;
+}
 
 template <class Bytes>
 Bytes draw_bytes() {
@@ -103,6 +111,7 @@ inline Actor draw_actor() {
     if (draw_bool()) return {draw_enum(Role::auditor), {}, {}};
     return {draw_enum(Role::auditor), draw_name(), draw_text(4)};
 }
+inline Actor draw_author() { return {draw_enum(Role::auditor), draw_personal(), draw_personal()}; }
 inline SourceStamp draw_stamp() {
     return {draw_in<std::int64_t>(INT64_MIN, INT64_MAX), draw_bytes<Hash256>()};
 }
@@ -137,9 +146,9 @@ inline MetricsPatch draw_metrics_patch() {
 inline PartnerPatch draw_patch() {
     PartnerPatch patch;
     patch.id = draw_partner();
-    patch.email = draw_optional([] { return draw_text(); });
-    patch.name = draw_optional([] { return draw_text(); });
-    patch.surname = draw_optional([] { return draw_text(); });
+    patch.email = draw_optional([] { return draw_personal(); });
+    patch.name = draw_optional([] { return draw_personal(); });
+    patch.surname = draw_optional([] { return draw_personal(); });
     patch.status = draw_optional([] { return draw_enum(PartnerStatus::deleted); });
     patch.tags = draw_optional(draw_tags);
     patch.joined_at = draw_optional(draw_time);
@@ -267,9 +276,11 @@ inline CommandBody draw_command_body(std::size_t kind) {
                                            : draw_opens<RecordOpens::Group>(),
                                draw_bool() ? EventNumber{} : draw_number()};
         case 8:
-            return PostReply{draw_number(), draw_ordinal(), draw_text(40)};
-        default:
+            return PostReply{draw_number(), draw_ordinal(), draw_personal(40)};
+        case 9:
             return MarkRead{draw_number(), draw_ordinal()};
+        default:
+            return ErasePartner{draw_partner()};
     }
 }
 
@@ -278,7 +289,7 @@ inline Command draw_command(std::size_t kind) {
     command.id = draw_bytes<CommandId>();
     command.time = draw_time();
     command.program = draw_program();
-    command.actor = draw_actor();
+    command.actor = draw_author();
     command.digest = draw_bytes<ContentDigest>();
     command.caller = draw_bytes<CallerDigest>();
     command.remember = draw_bool();
@@ -295,9 +306,12 @@ inline PartnerState draw_partner_state() {
     PartnerState partner;
     partner.ordinal = draw_ordinal();
     partner.id = draw_partner();
-    partner.email = draw_text(6);
-    partner.name = draw_text(6);
-    partner.surname = draw_text(6);
+    partner.erased = draw_in<int>(0, 7) == 0;
+    if (!partner.erased) {
+        partner.email = draw_personal();
+        partner.name = draw_personal();
+        partner.surname = draw_personal();
+    }
     partner.status = draw_enum(PartnerStatus::deleted);
     partner.tags = draw_tags();
     partner.joined_at = draw_time();
@@ -355,10 +369,12 @@ inline Event draw_event(std::size_t kind) {
             return MessagesOpened{draw_bool() ? draw_single_open<MessagesOpened::Group>()
                                               : draw_opens<MessagesOpened::Group>()};
         case 6:
-            return ReplyPosted{draw_number(), draw_ordinal(), draw_bool(),
-                               draw_actor(),  draw_text(40),  draw_time()};
-        default:
+            return ReplyPosted{draw_number(), draw_ordinal(),    draw_bool(),
+                               draw_author(), draw_personal(40), draw_time()};
+        case 7:
             return ConversationRead{draw_number(), draw_ordinal(), draw_bool(), draw_number()};
+        default:
+            return PartnerErased{draw_ordinal()};
     }
 }
 

@@ -71,6 +71,7 @@ private:
                 return UpsertProgram{"name" + std::to_string(random_.below(2)),
                                      static_cast<Plan>(random_.below(3))};
             case 1:
+                if (random_.one_in(2)) return ErasePartner{any_partner()};
                 return SetWebhookSecret{"sealed" + std::to_string(random_.below(9))};
             case 2:
                 return adjustment();

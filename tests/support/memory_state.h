@@ -17,7 +17,7 @@ struct MemoryPost {
     EventNumber number;
     bool from_owner = false;
     Actor author;
-    std::string body;
+    PersonalText body;
     Timestamp posted_at;
     bool operator==(const MemoryPost&) const = default;
 };
@@ -145,6 +145,16 @@ public:
         conversation.posts.push_back(
             {number_, event.from_owner, event.author, event.body, event.posted_at});
         (event.from_owner ? conversation.owner_read : conversation.partner_read) = number_;
+    }
+    void operator()(const PartnerErased& event) const {
+        for (auto& [number, message] : program_.messages) {
+            const auto found = message.conversations.find(event.partner.value);
+            if (found == message.conversations.end()) continue;
+            for (MemoryPost& post : found->second.posts) {
+                post.body = PersonalText();
+                if (!post.from_owner) post.author.sub = post.author.name = PersonalText();
+            }
+        }
     }
     void operator()(const ConversationRead& event) const {
         MemoryConversation& conversation =

@@ -4,7 +4,7 @@ import random
 import shutil
 import subprocess
 
-from kafka_fleet import until
+from kafka_fleet import start_all, until
 from programs import filtered, import_lines, named, ok, record_opens, send
 from tidings import at
 
@@ -25,7 +25,12 @@ def test_the_same_commands_give_the_same_read_models(fleet, make_cluster, kafka)
     assert total > 300 and all(commands.values())
 
     cluster = make_cluster(kafka, partitions=PARTITIONS, **{"keys.data": str(embedded.directory)})
-    api, decider, projector, everything = cluster.processes("api", "decider", "projector", None)
+    processes = [cluster.process(one) for one in ("api", "decider", "projector", None)]
+    for one in processes:
+        give_partner_keys(embedded, one)
+    processes[0].start()
+    start_all(processes[1:])
+    api, decider, projector, everything = processes
     replay(kafka, cluster.topic_names["commands"], commands)
     until("all is decided", lambda: api.metrics().total("tidings_commands_total") >= total)
     assert cluster.check_equal() == wanted
@@ -34,10 +39,17 @@ def test_the_same_commands_give_the_same_read_models(fleet, make_cluster, kafka)
 
     shutil.rmtree(api.directory / "models")
     shutil.rmtree(decider.directory)
+    give_partner_keys(embedded, decider)
     api.start()
     decider.start()
     assert cluster.check_equal() == wanted
     assert api.digests() == wanted and decider.digests() == wanted
+
+
+def give_partner_keys(embedded, process):
+    """What is searched comes from opened texts; and the embedded log's are sealed."""
+    shutil.copytree(embedded.directory / "keys" / "partners",
+                    process.directory / "keys" / "partners")
 
 
 def mixed_load(server, program, chance):

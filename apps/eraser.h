@@ -1,0 +1,74 @@
+// Erasures of partners, from the decision to the last byte on this disk: on a thread of its own,
+// which does all that wait together, since what each would have compacted is mostly the same.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include "apps/plain_records.h"
+#include "events/partner_keys.h"
+#include "projections/broker.h"
+
+namespace tidings::apps {
+
+/// What the node does for it; called on the eraser's thread.
+struct EraserSteps {
+    /// Retires the partner's keys, and has the command decided behind what they have sealed.
+    std::function<void(Command, Broker::Done)> decide;
+    /// Takes what was erased of the programs' partners from this partition's read models, snapshots
+    /// and open pasts.
+    std::function<Result<void>(PartitionId, const std::set<ProgramId>&)> clean;
+    /// Fills in what the partition's log holds in plain.
+    std::function<Result<void>(PartitionId, std::vector<PlainRecords>&)> count_plain;
+    /// Null: not known.
+    std::function<PartnerPtr(const KeyOwner&)> find;
+    std::function<PartitionId(const ProgramId&)> partition_of;
+};
+
+class Eraser {
+public:
+    Eraser(std::shared_ptr<PartnerKeys> keys, EraserSteps steps);
+    ~Eraser();
+    Eraser(const Eraser&) = delete;
+    Eraser& operator=(const Eraser&) = delete;
+
+    /// `done` is called on the eraser's thread. Errors: overloaded (too many wait, or it stops),
+    /// those of the steps. From any thread.
+    void erase(Command command, Broker::Erased done);
+    /// Finishes what was begun, decided, and cut off: for a start, before anybody asks. Errors: io.
+    Result<void> finish_begun();
+    /// Ends what it is at, and refuses the rest.
+    void stop();
+
+private:
+    struct Job {
+        Command command;
+        Broker::Erased done;
+        Result<Applied> applied = Error{};
+        Erasure erasure;
+        std::optional<Error> failed;
+        KeyOwner owner() const {
+            return {command.program, std::get<ErasePartner>(command.body).partner};
+        }
+    };
+    void run();
+    void decide(std::vector<Job>& jobs);
+    void destroy(Job& job);
+    void work(std::vector<Job>& jobs);
+
+    const std::shared_ptr<PartnerKeys> keys_;
+    const EraserSteps steps_;
+    std::mutex mutex_;
+    std::condition_variable wake_;
+    std::vector<Job> queue_;
+    bool stopping_ = false;
+    std::thread thread_;
+};
+
+}  // namespace tidings::apps

@@ -1,0 +1,63 @@
+// The node's part in erasures: what eraser.h asks of the log, the read models and the past.
+#include <system_error>
+
+#include "apps/data_directory.h"
+#include "apps/node.h"
+#include "core/limits.h"
+
+namespace tidings::apps {
+
+namespace {
+
+/// What `rebuild --swap` put aside.
+Result<void> remove_old_models(const std::filesystem::path& data) {
+    const auto old = data / "models.old";
+    std::error_code error;
+    std::filesystem::remove_all(old, error);
+    if (!error) return {};
+    return Error{ErrorCode::io, "cannot remove " + old.string() + ": " + error.message(), {}};
+}
+
+}  // namespace
+
+void Node::make_eraser() {
+    EraserSteps steps;
+    steps.partition_of = [this](const ProgramId& program) { return partition_of(program); };
+    steps.find = [this](const KeyOwner& owner) -> PartnerPtr {
+        if (host_of(partition_of(owner.program)) == nullptr) return nullptr;
+        return read(owner.program)->partner(owner.program, owner.partner);
+    };
+    steps.decide = [this](Command command, Done done) {
+        const PartitionId partition = partition_of(command.program);
+        sealer_->retire_and_pass(std::move(command), partition,
+                                 [this, done = std::move(done)](Result<Command> passed) {
+                                     if (!passed) return done(passed.error());
+                                     append(std::move(*passed), done);
+                                 });
+    };
+    steps.clean = [this](PartitionId partition, const std::set<ProgramId>& programs) {
+        Result<void> done = host_of(partition)->erase_deleted(programs);
+        if (done) done = remove_old_models(options_.data);
+        return done ? history_->forget(partition) : done;
+    };
+    steps.count_plain = [this](PartitionId partition, std::vector<PlainRecords>& partners) {
+        const auto last = partner_keys_->last_plain(partition, read(partition)->tip().sequence);
+        if (!last) return Result<void>(last.error());
+        if (last->value == 0) return Result<void>();
+        auto log = open_audited(partition);
+        if (!log) return Result<void>(log.error());
+        return count_plain(*log->commits, log->commands, *codec_, *last, partners);
+    };
+    eraser_ = std::make_unique<Eraser>(partner_keys_, std::move(steps));
+}
+
+void Node::erase(Command command, Erased done) {
+    if (cluster_ != nullptr) {
+        return done(Error{ErrorCode::overloaded,
+                          "on Kafka nothing is sealed yet, and nothing can be erased",
+                          {}});
+    }
+    eraser_->erase(std::move(command), std::move(done));
+}
+
+}  // namespace tidings::apps

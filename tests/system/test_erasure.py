@@ -1,0 +1,238 @@
+"""Erasure: a partner's texts are gone from every answer and every file, and nothing else is."""
+import subprocess
+
+from endpoints import ENDPOINTS
+from programs import GRACE, make_program, ok, record_opens, send
+from tidings import at, run
+
+EMAIL, NAME, SURNAME = "qvx.wyzzle@flumbrix.example", "Qvxandra", "Wyzzlebrook"
+LATER = "Qvxandriana"
+REPLY, ANSWER = "my mother's maiden name is Trosklunt", "noted: you said Trosklunt"
+SUB, CALLED = "sub-of-qvxandra-wyzzlebrook", "Qvxandra W. of the portal"
+TEXTS = [EMAIL, NAME, SURNAME, LATER, "Trosklunt", SUB, CALLED, "wyzzle", "flumbrix", "yzzlebro"]
+PERSON = {**GRACE, "email": EMAIL, "name": NAME, "surname": SURNAME, "tags": ["premium"]}
+
+
+def live_some(server):
+    """A program in which the person received, read, wrote and was answered; the message's id."""
+    platform = make_program(server)
+    ok(platform.put(at("programs", "acme", "partners", "person"), PERSON))
+    ok(platform.patch(at("programs", "acme", "partners", "person"), {"name": LATER}))
+    owner = server.owner()
+    message = send(owner, replies_enabled=True)["id"]
+    send(owner, subject="To few", audience={"type": "partners", "partners": ["person", "alan"]})
+    person = server.partner("person", sub=SUB, name=CALLED)
+    ok(person.post(at("portal", "messages", message, "open")))
+    ok(person.post(at("portal", "messages", message, "replies"), {"body": REPLY},
+                   headers={"Idempotency-Key": "first"}), 201)
+    ok(owner.post(at("programs", "acme", "partners", "person", "messages", message, "replies"),
+                  {"body": ANSWER}), 201)
+    ok(person.post(at("portal", "messages", message, "replies"), {"body": "And " + REPLY}), 201)
+    ok(server.partner("grace").post(at("portal", "messages", message, "replies"),
+                                    {"body": "Grace stays"}), 201)
+    record_opens(platform, "acme", [(message, "alan")])
+    return message
+
+
+def files_with(directory, texts):
+    """{file: texts} of all files below, by grep."""
+    found = {}
+    for text in texts:
+        result = subprocess.run(["grep", "-r", "-l", "-a", "-i", "-F", text, str(directory)],
+                                capture_output=True, text=True, check=False)
+        assert result.returncode in (0, 1), result.stderr
+        for name in result.stdout.splitlines():
+            found.setdefault(name, []).append(text)
+    return found
+
+
+def numbers(server, message):
+    """Every count that an erasure must leave alone."""
+    owner = server.owner()
+    stats = [ok(owner.get(at("programs", "acme", "messages", m["id"]))).json["stats"]
+             for m in owner.pages(at("programs", "acme", "messages"))]
+    people = {r["partner"]["id"]: [r["opened_at"], r["first_replied_at"], r["last_replied_at"],
+                                   r["unread_replies"]]
+              for r in owner.pages(at("programs", "acme", "messages", message, "recipients"))}
+    inbox = owner.pages(at("programs", "acme", "partners", "person", "messages"))
+    posts = ok(owner.get(at("programs", "acme", "partners", "person", "messages", message))).json
+    return stats, people, [(r["id"], r["posts"], r["opened_at"], r["replied_at"]) for r in inbox], [
+        (p["id"], p["from"], p["posted_at"]) for p in posts["posts"]]
+
+
+def erase(server, partner="person"):
+    return ok(server.platform().post(at("programs", "acme", "partners", partner, "erasures"))).json
+
+
+def answers(server, message):
+    """Every answer that a GET gives to every role, in the present and in the past."""
+    position = position_before(server)
+    clients = {"platform": server.platform(), "owner": server.owner(),
+               "analyst": server.client(server.token("analyst", "acme")),
+               "auditor": server.client(server.token("auditor", "acme")),
+               "partner": server.partner("grace")}
+    for endpoint in ENDPOINTS:
+        if endpoint.method != "GET" or "stream" in endpoint.path:
+            continue
+        for partner in ("person", "grace"):
+            path = endpoint.path.replace("{m}", message).replace("grace", partner)
+            for role in sorted(endpoint.roles) or ["owner"]:
+                client = clients[role]
+                for accept in ("application/json", "text/csv"):
+                    answer = client.get(path, headers={"Accept": accept},
+                                        query=endpoint.given or {})
+                    yield f"{role} {path}", answer.body
+                if role == "auditor" and path.startswith("/v1/programs/"):
+                    for sequence in range(1, 40):
+                        yield f"as of {sequence} {path}", client.get(
+                            path, query={"as_of": f"{partition_of(position)}:{sequence}"}).body
+    owner = clients["owner"]
+    for query in TEXTS:
+        for path in (at("programs", "acme", "partners"),
+                     at("programs", "acme", "messages", message, "recipients")):
+            found = owner.get(path, query={"query": query[:100], "status": "all"}
+                              if path.endswith("partners") else {"query": query[:100]})
+            ids = [(r.get("partner") or r)["id"] for r in ok(found).json["data"]]
+            assert "person" not in ids, (query, ids)
+            yield f"search {path}", found.body
+    for partition in range(4):
+        yield "log", clients["auditor"].get("/v1/log", query={"from": f"{partition}:1"}).body
+
+
+def partition_of(position):
+    return position.split(":")[0]
+
+
+def assert_forgotten(server, message):
+    seen = 0
+    for what, body in answers(server, message):
+        seen += 1
+        text = body.decode().lower()
+        for secret in TEXTS:
+            assert secret.lower() not in text, (what, secret)
+    assert seen > 100
+
+
+def test_an_erased_person_is_nowhere(fleet, tmp_path):
+    server = fleet.deployment().start()
+    message = live_some(server)
+    # what is looked for afterwards can be found before
+    conversation = at("programs", "acme", "partners", "person", "messages", message)
+    before = ok(server.owner().get(conversation)).json
+    assert [p["body"] for p in before["posts"]] == [REPLY, ANSWER, "And " + REPLY]
+    assert before["posts"][0]["author"] == {"id": SUB, "name": CALLED}
+    assert before["partner"]["email"] == EMAIL and before["partner"]["name"] == LATER
+    found = server.owner().pages(at("programs", "acme", "partners"), query="wyzzleb")
+    assert [p["id"] for p in found] == ["person"]
+    assert any(EMAIL in body.decode() for what, body in raw_log(server))
+    counted = numbers(server, message)
+    auditor = server.client(server.token("auditor"))
+    checkpoint = ok(auditor.get("/v1/audit/checkpoint")).body
+    proof = ok(auditor.get(f"/v1/audit/proofs/{message}")).body
+    as_it_was = ok(auditor.get(conversation, query={"as_of": position_before(server)})).json
+    assert as_it_was["posts"][0]["body"] == REPLY
+
+    report = erase(server)
+    assert report["partner"] == "person" and report["keys_destroyed"] == 1
+    assert report["plain_records"] == {"count": 0, "first": None, "last": None}
+    assert files_with(server.directory, TEXTS) == {}
+    assert_forgotten(server, message)
+    assert numbers(server, message) == counted
+    after = ok(server.owner().get(conversation)).json
+    assert after["partner"]["erased"] is True and after["partner"]["status"] == "deleted"
+    assert [p["body"] for p in after["posts"]] == ["", "", ""]
+    assert after["posts"][1]["author"]["name"] != ""  # the owner's own
+    assert ok(server.owner().get(at("programs", "acme", "partners", "grace", "messages",
+                                    message))).json["posts"][0]["body"] == "Grace stays"
+    assert server.partner("person").get("/v1/portal/summary").status == 404
+    refused = server.owner().post(conversation + "/replies", {"body": "hello?"})
+    assert refused.status == 404, refused
+    assert erase(server)["keys_destroyed"] == 1  # of what was refused
+    assert erase(server)["keys_destroyed"] == 0
+
+    # the log is what it was: chain, checkpoints, old proofs
+    (tmp_path / "checkpoint").write_bytes(checkpoint)
+    (tmp_path / "proof").write_bytes(proof)
+    assert server.stop() == 0
+    assert files_with(server.directory, TEXTS) == {}
+    key = run("audit", "checkpoint", "--vkey", "--data", server.directory)
+    assert key.returncode == 0, key.stderr
+    (tmp_path / "keys").write_text(key.stdout)
+    for words in (["verify", "--data", server.directory, "--checkpoint", tmp_path / "checkpoint"],
+                  ["redecide", "--data", server.directory],
+                  ["check-proof", tmp_path / "proof", "--key", tmp_path / "keys"]):
+        result = run("audit", *words)
+        assert result.returncode == 0, (words, result.stdout, result.stderr)
+    digests = server.digests()
+    rebuilt = run("rebuild", "--data", server.directory, "--into", tmp_path / "anew")
+    assert rebuilt.returncode == 0 and "equal" in rebuilt.stdout, rebuilt.stdout + rebuilt.stderr
+    assert digests == server.digests()
+    shown = run("log", "cat", "--json", "--data", server.directory).stdout
+    assert "PartnerErased" in shown and not any(t in shown for t in TEXTS)
+
+
+def raw_log(server):
+    for partition in range(4):
+        auditor = server.client(server.token("auditor"))
+        yield partition, auditor.get("/v1/log", query={"from": f"{partition}:1"}).body
+
+
+def position_before(server):
+    """Now, of acme's partition."""
+    answer = ok(server.platform().put(at("programs", "acme"), {"name": "Acme", "plan": "partner"}))
+    return answer.position
+
+
+def test_an_erased_partner_that_is_seen_again_is_new_data(server):
+    message = live_some(server)
+    erase(server)
+    platform = server.platform()
+    path = at("programs", "acme", "partners", "person")
+    refused = platform.put(path, {"name": "Nobody"})
+    assert refused.status == 422 and "/email" in refused.pointers, refused
+    assert platform.patch(path, {"status": "active"}).status == 422
+    ok(platform.patch(path, {"metrics": {"clicks": 7}}))  # numbers are no person
+    assert ok(platform.get(path)).json["erased"] is True
+    fresh = ok(platform.put(path, {"email": "new@person.example", "name": "Newt"})).json
+    assert fresh["status"] == "active" and "erased" not in fresh and fresh["surname"] == ""
+    assert fresh["metrics"]["clicks"] == 7
+    assert [p["id"] for p in server.owner().pages(at("programs", "acme", "partners"),
+                                                  query="newt")] == ["person"]
+    server.restart()
+    assert ok(server.platform().get(path)).json["email"] == "new@person.example"
+    assert [p["body"] for p in ok(server.owner().get(
+        at("programs", "acme", "partners", "person", "messages", message))).json["posts"]] == [""] * 3
+    report = erase(server)
+    assert report["keys_destroyed"] == 1
+    assert files_with(server.directory, ["new@person.example", "Newt"]) == {}
+
+
+def test_erase_refuses_what_it_cannot_find(server):
+    make_program(server)
+    platform = server.platform()
+    assert platform.post(at("programs", "acme", "partners", "nobody", "erasures")).status == 404
+    assert platform.post(at("programs", "none", "partners", "grace", "erasures")).status == 404
+    assert server.owner().post(at("programs", "acme", "partners", "grace", "erasures")).status == 403
+    assert ok(platform.get(at("programs", "acme", "partners", "grace"))).json["name"] == "Grace"
+
+
+def test_erase_on_the_command_line(fleet):
+    server = fleet.deployment().start()
+    message = live_some(server)
+    token = server.token("platform")
+    words = ["erase", "--program", "acme", "--partner"]
+    online = run(*words, "person", "--url", server.url, "--token", token)
+    assert online.returncode == 0 and "keys destroyed: 1" in online.stdout, online
+    missing = run(*words, "nobody", "--url", server.url, "--token", token)
+    assert missing.returncode == 1 and "nobody" in missing.stderr
+    busy = run(*words, "grace", "--data", server.directory)
+    assert busy.returncode == 1, busy  # the server has the directory
+    assert server.stop() == 0
+    offline = run(*words, "grace", "--partner", "nobody", "--data", server.directory)
+    assert offline.returncode == 1, offline
+    assert "grace erased at" in offline.stdout and "nobody" in offline.stderr
+    assert files_with(server.directory, ["grace@hopper", "Grace stays", *TEXTS]) == {}
+    assert run("erase", "--program", "acme").returncode == 2
+    server.start()
+    assert_forgotten(server, message)
+    assert ok(server.platform().get(at("programs", "acme", "partners", "grace"))).json["erased"]
