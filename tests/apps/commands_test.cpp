@@ -232,6 +232,9 @@ TEST_CASE("doctor reads the settings that serve reads") {
     doctor(kRefused, "not a key of 32 bytes");
     std::filesystem::remove(key);
     write_secret(key, std::string(32, 'k'));
+    doctor(kRefused, "do not open under this deployment key");
+    std::filesystem::remove(key);
+    write_secret(key, std::string(64, 'a'));
     doctor(kDone, "ok     keys");
 
     // the keys of another data directory

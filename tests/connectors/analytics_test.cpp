@@ -176,6 +176,7 @@ std::vector<Command> whole_script() {
     people_and_program(script, out);
     messages_and_replies(script, out);
     refusals(script, out);
+    out.push_back(script.make(ErasePartner{{"zoë"}}));
     return out;
 }
 

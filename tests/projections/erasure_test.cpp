@@ -109,9 +109,8 @@ struct World {
     }
     std::vector<std::string> found(const std::string& query) const {
         std::vector<std::string> out;
-        for (const auto& row : models->partners(kAcme, {query, "", std::nullopt}, {})->rows) {
-            out.push_back(row->id.value);
-        }
+        const auto page = models->partners(kAcme, {query, "", std::nullopt}, {});
+        for (const PartnerView& row : page->rows) out.push_back(row->id.value);
         return out;
     }
     /// The same outcomes folded anew.
@@ -121,7 +120,6 @@ struct World {
             anew->fold(outcome);
             publish(*anew);
         }
-        CHECK(anew->check().empty());
         return anew->program_digests().at(0).second;
     }
     Hash256 digest() const { return models->program_digests().at(0).second; }
@@ -149,7 +147,6 @@ TEST_CASE("what an erasure leaves is the same live, rebuilt with the keys, and w
         const auto other = world.models->conversation(kAcme, message, alan->ordinal);
         CHECK(other->posts[0].body == "secret words");
         CHECK(other->partner.texts.email == "alan@turing.example");
-        CHECK(world.models->check().empty());
 
         const Hash256 live = world.digest();
         CHECK(world.digest_anew("with", world.keys) == live);
@@ -187,7 +184,6 @@ TEST_CASE("seen and erased within one run, and seen again") {
     world.decide(fresh);
     World::publish(*world.models);
     CHECK(world.found("zebra") == std::vector<std::string>{"new"});
-    CHECK(world.models->check().empty());
     const auto anew = World::open(world.directory.path() / "one commit each", world.keys);
     for (const Outcome& outcome : world.outcomes) {
         anew->fold(outcome);

@@ -191,7 +191,7 @@ void ProgramComparison::recipients(EventNumber number, const Message& message, R
             return models_.recipients(id_, number, state, query, page);
         },
         [this](const RecipientRow& row) {
-            return row_words(show(row.partner), row.opened_at, row.first_replied_at,
+            return row_words(show(row.partner.state), row.opened_at, row.first_replied_at,
                              row.last_replied_at, row.unread_replies);
         });
 }

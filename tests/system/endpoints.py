@@ -56,7 +56,7 @@ ENDPOINTS = [
     Endpoint("DELETE", f"{P}/partners/arc", {"platform"}, status=204),
     Endpoint("POST", f"{P}/partners/import", {"platform"},
              b'{"id":"zoe","email":"zoe@x.example"}\n', NDJSON),
-    Endpoint("POST", f"{P}/partners/pat/erasures", {"platform"}),
+    Endpoint("POST", f"{P}/partners/arc/erasures", {"platform"}),
     Endpoint("POST", f"{P}/opens", {"platform"}, b'{"message":"{m}","partner":"zoe"}\n', NDJSON),
     Endpoint("PUT", f"{P}/webhooks/partnero", {"platform"}, {"secret": SECRET}, status=204),
     Endpoint("POST", f"{P}/webhooks/partnero", set(), DELIVERY, token=False, secret=SECRET),
