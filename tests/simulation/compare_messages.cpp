@@ -234,7 +234,7 @@ std::vector<std::string> ProgramComparison::exported(ExportTable table) const {
     while (const auto slice = rows->next()) {
         if (slice->sent) out.push_back(words(slice->message->number, ' ', slice->sent->body));
         for (const RecipientRow& row : slice->recipients) {
-            const std::string who = show(row.partner);
+            const std::string who = show(row.partner.state);
             out.push_back(words(slice->message->number, ' ') +
                           (table == ExportTable::opens
                                ? words(who, ' ', row.opened_at)
