@@ -67,6 +67,24 @@ bool has_leaders(const rd_kafka_metadata_topic& topic) {
     return topic.partition_cnt > 0;
 }
 
+/// Every broker hears of a new topic a little later; this asks one of them.
+Result<void> await_leaders(rd_kafka_t* handle, const std::vector<TopicSpec>& specs) {
+    const auto until = std::chrono::steady_clock::now() + kAnswer;
+    for (;;) {
+        const auto now = metadata_of(handle);
+        if (!now) return now.error();
+        const bool all = std::all_of(specs.begin(), specs.end(), [&](const TopicSpec& spec) {
+            const auto* topic = find(**now, spec.name);
+            return topic != nullptr && has_leaders(*topic);
+        });
+        if (all) return {};
+        if (std::chrono::steady_clock::now() > until) {
+            return Error{ErrorCode::io, "the new topics have no leaders yet", {}};
+        }
+        std::this_thread::sleep_for(kPoll);
+    }
+}
+
 Result<std::map<std::string, std::string>> read_settings(rd_kafka_t* handle,
                                                          const TopicSpec& spec) {
     const Resource resource(
@@ -233,21 +251,8 @@ Result<bool> Topics::create_missing(const std::vector<TopicSpec>& specs,
         spdlog::info("kafka: made topic {} replication={}", name, replication);
         made = true;
     }
-    // Every broker hears of it a little later.
-    const auto until = std::chrono::steady_clock::now() + kAnswer;
-    for (;;) {
-        const auto now = metadata_of(handle);
-        if (!now) return now.error();
-        const bool all = std::all_of(specs.begin(), specs.end(), [&](const TopicSpec& spec) {
-            const auto* topic = find(**now, spec.name);
-            return topic != nullptr && has_leaders(*topic);
-        });
-        if (all) return made;
-        if (std::chrono::steady_clock::now() > until) {
-            return Error{ErrorCode::io, "the new topics have no leaders yet", {}};
-        }
-        std::this_thread::sleep_for(kPoll);
-    }
+    if (const auto led = await_leaders(handle, specs); !led) return led.error();
+    return made;
 }
 
 Result<TopicReport> Topics::check(const std::vector<TopicSpec>& specs) {
