@@ -212,7 +212,7 @@ Result<std::unique_ptr<Models>> Models::open_on(std::unique_ptr<Store> store,
         if (const auto stored = store->get(meta("tip").view())) tip = TipRow::decode(*stored).tip;
         models = std::make_unique<StoreModels>(std::move(store), options, tip);
     } catch (const StorageFailure& failure) {
-        return Error{ErrorCode::corruption,
+        return Error{failure.code(),
                      "read models in " + options.directory.string() + ": " + failure.what(),
                      {}};
     }
