@@ -126,8 +126,10 @@ Result<void> StoreModels::publish(const Tip& tip, std::span<const Hash256> leave
     folded_ = 0;
     unflushed_bytes_ += batch->bytes();
     if (unflushed_bytes_ < flush_bytes_) return {};
-    unflushed_bytes_ = 0;
-    return store_->flush(false);
+    // Everything has moved already: no error of publish's. It is tried again with the next one,
+    // whose write meets the reason.
+    if (store_->flush(false)) unflushed_bytes_ = 0;
+    return {};
 }
 
 void StoreModels::drop() {
