@@ -132,15 +132,14 @@ class RocksView final : public StoreView {
 public:
     explicit RocksView(rocksdb::DB& db) : db_(db), snapshot_(&db) {
         options_.snapshot = snapshot_.snapshot();
+        options_.fill_cache = false;
     }
     std::optional<std::string> get(std::string_view key) const override {
         return get_row(db_, options_, key);
     }
     void scan(std::string_view from, std::string_view to, bool descending,
               const std::function<bool(std::string_view, std::string_view)>& visit) const override {
-        rocksdb::ReadOptions options = options_;
-        options.fill_cache = false;
-        scan_rows(db_, options, from, to, descending, visit);
+        scan_rows(db_, options_, from, to, descending, visit);
     }
 
 private:
