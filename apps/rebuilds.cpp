@@ -406,7 +406,7 @@ Result<void> Rebuilds::take_over(Build& build) {
     update(build.partition,
            [&](RebuildProgress& progress) { progress.position = progress.target = position; });
     while (true) {
-        const auto named = build.generations.make_next_live();
+        const auto named = build.generations.make_live(build.directory);
         if (named) break;
         spdlog::error(
             "partition={} rebuilt read models are in use, and will not be found at the "
