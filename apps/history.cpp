@@ -240,7 +240,9 @@ void History::finish(const Key& key, const Result<std::shared_ptr<const Past>>& 
         const std::lock_guard lock(mutex_);
         const auto build = builds_.find(key);
         if (past && is_new) {
-            gone = keep(build->second.partition, build->second.end, *past);
+            if (!build->second.forgotten) {
+                gone = keep(build->second.partition, build->second.end, *past);
+            }
             ++figures_.built;
             figures_.replayed += (*past)->cost().commits;
             figures_.seconds += (*past)->cost().seconds;
@@ -252,6 +254,21 @@ void History::finish(const Key& key, const Result<std::shared_ptr<const Past>>& 
         builds_.erase(build);
     }
     for (const Waiter& waiter : waiters) waiter.done(past);
+}
+
+void History::forget(PartitionId partition) {
+    std::list<std::pair<Key, std::shared_ptr<const Past>>> gone;  // destroyed without the lock
+    const std::lock_guard lock(mutex_);
+    for (auto at = kept_.begin(); at != kept_.end();) {
+        const auto next = std::next(at);
+        if (std::get<PartitionId>(at->first) == partition) gone.splice(gone.end(), kept_, at);
+        at = next;
+    }
+    for (auto& [key, build] : builds_) {
+        if (build.partition != partition) continue;
+        build.forgotten = build.begun;
+        build.found.reset();
+    }
 }
 
 void History::expire() {

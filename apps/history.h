@@ -49,6 +49,9 @@ public:
     /// The same, on the caller's thread, without bounds.
     Result<std::shared_ptr<const Past>> find(PartitionId partition, const PastEnd& end);
 
+    /// Lets go of what was built of the partition so far: its snapshots were not to be trusted.
+    void forget(PartitionId partition);
+
     /// Tells those who have waited too long. Called now and then.
     void expire();
     /// Refuses whoever still waits, and everybody from now on.
@@ -73,7 +76,7 @@ private:
     struct Build {
         PartitionId partition;
         PastEnd end;
-        bool begun = false;
+        bool begun = false, forgotten = false;
         std::shared_ptr<const Past> found;  ///< was there already, for waiters that are not quick
         std::vector<Waiter> waiters;
     };

@@ -74,6 +74,7 @@ void Node::make_rebuilds() {
         PartitionHost* host = host_of(partition);
         return host == nullptr || host->parked() ? nullptr : host;
     };
+    options.forget_past = [this](PartitionId partition) { history_->forget(partition); };
     options.metrics = options_.metrics;
     rebuilds_ = std::make_unique<Rebuilds>(std::move(options));
 }
