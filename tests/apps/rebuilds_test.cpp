@@ -69,7 +69,7 @@ TEST_CASE("a log that does not answer is waited for, and the rebuild says so mea
     world.await(0, [](const RebuildProgress& progress) {
         return progress.problem.find("broker is away") != std::string::npos;
     });
-    CHECK(world.progress(0).state == RebuildState::building);
+    CHECK(world.progress(0).state < RebuildState::done);
     SECTION("it goes on when the log is back") {
         world.fails = false;
         world.await(0, is_done);
@@ -114,6 +114,7 @@ TEST_CASE("a task that is cancelled before it began is never run") {
     REQUIRE_FALSE(refused.has_value());
     CHECK(refused.error().code == ErrorCode::overloaded);
     log.set(&SharedLog::failing, false);
+    CHECK(process.host->wait_started().has_value());
     CHECK(process.submit(program_body()).get().has_value());
     CHECK_FALSE(ran);
     const std::atomic<bool> wanted{false};

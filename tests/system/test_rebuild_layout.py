@@ -104,37 +104,6 @@ def test_a_kill_while_an_older_layout_is_left(fleet):
     assert server.digests() == wanted
 
 
-def test_what_a_stopped_start_has_made_is_not_made_again(fleet):
-    server = fleet.deployment().start()
-    long_log(server, 3_000)
-    assert server.stop() == 0
-    wanted = server.digests()
-    again = []
-    for _ in range(20):
-        for partition in range(PARTITIONS):
-            change_layout(server, partition, 1)
-        seen = server.errors.stat().st_size
-        with open(server.errors, "ab") as errors:
-            process = subprocess.Popen(
-                [str(tidings.BINARY), "serve", "--data", str(server.directory), "--listen",
-                 "127.0.0.1:0"], stdout=subprocess.DEVNULL, stderr=errors)
-        until("it has begun", lambda: b"layout of an older version" in
-              server.errors.read_bytes()[seen:])
-        time.sleep(0.03)
-        process.terminate()
-        process.wait()
-        server.start()
-        assert server.stop() == 0
-        told = server.errors.read_bytes()[seen:].decode()
-        again += [int(applied) for sequence, applied in
-                  re.findall(r"ready sequence=(\d+) applied=(\d+)", told)
-                  if int(sequence) > 2_000 and 0 < int(applied) < int(sequence)]
-        if again:
-            break
-    assert again
-    assert server.digests() == wanted
-
-
 def test_a_newer_layout_is_refused(fleet):
     server = fleet.deployment().start()
     make_program(server)
