@@ -161,32 +161,36 @@ Result<std::pair<ModelsSet, Hash256>> read_live(const fs::path& data, const LogS
     }
 }
 
-/// Prints both digests; false: they differ, or the live ones can't be read (which is no reason not
-/// to swap them out).
-Result<bool> compare(const fs::path& data, const LogSet& logs, const ModelsSet& rebuilt,
-                     const std::shared_ptr<const Keys>& keys, bool swap) {
+struct Compared {
+    bool equal = false;
+    bool good = false;  ///< equal, or nothing to compare with that anybody wants
+};
+
+/// Prints both digests. Live ones that can't be read are no reason not to swap them out.
+Result<Compared> compare(const fs::path& data, const LogSet& logs, const ModelsSet& rebuilt,
+                         const std::shared_ptr<const Keys>& keys, bool swap) {
     const Hash256 new_digest = digest_of(rebuilt);
     std::error_code ignored;  // "not there" and "can't be seen" are told by the opening below
     if (!fs::exists(models_directory(data), ignored)) {
         print_digest("rebuilt", new_digest, rebuilt);
         std::printf("there are no live read models to compare with\n");
-        return true;
+        return Compared{false, true};
     }
     const auto live = read_live(data, logs, keys);
     if (!live) {
         print_digest("rebuilt", new_digest, rebuilt);
         std::printf("the live read models cannot be used: %s\n", live.error().detail.c_str());
-        return swap;
+        return Compared{false, swap};
     }
     const auto& [live_models, old_digest] = *live;
     print_digest("live", old_digest, live_models);
     print_digest("rebuilt", new_digest, rebuilt);
     if (old_digest == new_digest && same_trees(live_models, rebuilt)) {
         std::printf("equal\n");
-        return true;
+        return Compared{true, true};
     }
     print_differences(live_models, rebuilt);
-    return false;
+    return Compared{};
 }
 
 Error io_error(const std::string& what, const std::error_code& error) {
@@ -267,7 +271,7 @@ Result<bool> rebuild(const Options& options) {
     const auto keys = read_partner_keys(options.config);
     if (!keys) return keys.error();
 
-    bool equal = false;
+    Compared compared;
     {
         std::unique_ptr<Cluster> cluster;  // outlives the logs
         const Result<LogSet> logs = options.config.cluster_brokers.empty()
@@ -283,11 +287,16 @@ Result<bool> rebuild(const Options& options) {
         if (!rebuilt) return rebuilt.error();
         const Result<void> followed = follow_logs(*logs, *rebuilt, "rebuild");
         if (!followed) return followed.error();
-        const Result<bool> compared = compare(options.data, *logs, *rebuilt, *keys, options.swap);
-        if (!compared) return compared.error();
-        equal = *compared;
+        const auto done = compare(options.data, *logs, *rebuilt, *keys, options.swap);
+        if (!done) return done.error();
+        compared = *done;
     }  // closed, so that the directories may move
     if (options.swap) {
+        // the past would still be that of the rows that go, and backups, too
+        std::error_code error;
+        const fs::path snapshots = fs::path(options.data) / "snapshots";
+        if (!compared.equal) fs::remove_all(snapshots, error);
+        if (error) return io_error("cannot remove " + snapshots.string(), error);
         const Result<void> swapped = swap_in(options.data, *target);
         if (!swapped) return swapped.error();
         std::printf("the rebuilt read models are live now\n");
@@ -298,7 +307,7 @@ Result<bool> rebuild(const Options& options) {
     } else {
         std::printf("the rebuilt read models are in %s\n", target->c_str());
     }
-    return equal;
+    return compared.good;
 }
 
 }  // namespace

@@ -1,11 +1,11 @@
 #include "apps/generations.h"
 
+#include <algorithm>
 #include <charconv>
 #include <fstream>
 #include <iterator>
 #include <optional>
 #include <string_view>
-#include <vector>
 
 #include "apps/data_directory.h"
 
@@ -73,20 +73,25 @@ Result<fs::path> Generations::next() const {
     return directory_of(*number + 1);
 }
 
-Result<void> Generations::make_next_live() const {
-    const auto path = next();
-    if (!path) return path.error();
-    const fs::path made = directory_ / (name_ + ".live.new");
-    if (auto written = write_durably(made, path->filename().string() + "\n"); !written) {
-        return written;
-    }
+Result<void> Generations::make_live(const fs::path& directory) const {
+    const auto number = number_in(directory.filename().string(), name_);
     std::error_code error;
-    fs::rename(made, directory_ / (name_ + ".live"), error);
-    if (error) return io_error("cannot make " + path->string() + " live", error);
+    if (!number || directory != directory_of(*number) || !fs::is_directory(directory, error)) {
+        return Error{ErrorCode::invalid, "there are no read models in " + directory.string(), {}};
+    }
+    const auto live = live_number();
+    if (!live) return live.error();
+    if (*live != *number) {
+        const fs::path made = directory_ / (name_ + ".live.new");
+        const auto written = write_durably(made, directory.filename().string() + "\n");
+        if (!written) return written;
+        fs::rename(made, directory_ / (name_ + ".live"), error);
+        if (error) return io_error("cannot make " + directory.string() + " live", error);
+    }
     return sync_directory(directory_);
 }
 
-Result<void> Generations::remove_others() const {
+Result<void> Generations::remove_others(const std::vector<fs::path>& open) const {
     const auto live = live_number();
     if (!live) return live.error();
     std::error_code error;
@@ -96,7 +101,9 @@ Result<void> Generations::remove_others() const {
     for (fs::directory_iterator entry(directory_, error), end; !error && entry != end;
          entry.increment(error)) {
         const auto number = number_in(entry->path().filename().string(), name_);
-        if (number && *number != *live && *number != *live + 1) others.push_back(entry->path());
+        if (!number || *number == *live || *number == *live + 1) continue;
+        const bool is_open = std::find(open.begin(), open.end(), entry->path()) != open.end();
+        if (!is_open) others.push_back(entry->path());
     }
     if (error == std::errc::no_such_file_or_directory) return {};
     if (error) return io_error("cannot read " + directory_.string(), error);

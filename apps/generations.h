@@ -10,6 +10,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "core/ids.h"
 #include "core/result.h"
@@ -29,12 +30,13 @@ public:
     std::filesystem::path scratch() const { return directory_ / (name_ + ".compare"); }
     std::filesystem::path differing() const { return directory_ / (name_ + ".differs"); }
 
-    /// What next() says is live from now on; durable when it returns. Errors: io; then nothing has
-    /// changed.
-    Result<void> make_next_live() const;
-    /// Removes all that are neither live nor next, and what a dead process left of a comparison.
-    /// REQUIRES: they are not open. Errors: io.
-    Result<void> remove_others() const;
+    /// The generation in `directory` is live from now on; durable when it returns. After an error
+    /// it may be live already, or not: calling it again does no harm. Errors: invalid (not a
+    /// generation of this partition that is there), io, corruption.
+    Result<void> make_live(const std::filesystem::path& directory) const;
+    /// Removes all that are neither live, next nor `open`, and what a dead process left of a
+    /// comparison. REQUIRES: no others are open. Errors: io, corruption.
+    Result<void> remove_others(const std::vector<std::filesystem::path>& open = {}) const;
 
 private:
     Result<std::uint64_t> live_number() const;

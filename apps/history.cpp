@@ -225,7 +225,7 @@ void History::run() {
         queue_.pop_front();
         Build& build = builds_.at(key);  // stays: only finish() removes one that has begun
         build.begun = true;
-        build.forgotten = forgotten_;
+        build.forgotten = forgotten_[build.partition];
         const PartitionId partition = build.partition;
         const PastEnd end = build.end;
         const std::shared_ptr<const Past> found = build.found;
@@ -242,9 +242,9 @@ void History::finish(const Key& key, const Result<std::shared_ptr<const Past>>& 
         const std::lock_guard lock(mutex_);
         const auto build = builds_.find(key);
         if (past && is_new) {
-            std::erase_if(open_, [](const auto& open) { return open.second.expired(); });
-            open_.emplace_back(build->second.partition, *past);
-            if (build->second.forgotten == forgotten_) {
+            std::erase_if(open_, [](const auto& open) { return open.past.expired(); });
+            open_.push_back({build->second.partition, build->second.forgotten, *past});
+            if (build->second.forgotten == forgotten_[build->second.partition]) {
                 gone = keep(build->second.partition, build->second.end, *past);
             }
             ++figures_.built;
@@ -260,33 +260,35 @@ void History::finish(const Key& key, const Result<std::shared_ptr<const Past>>& 
     for (const Waiter& waiter : waiters) waiter.done(past);
 }
 
-Result<void> History::forget(PartitionId partition) {
+void History::forget(PartitionId partition) {
+    std::list<std::pair<Key, std::shared_ptr<const Past>>> gone;  // destroyed without the lock
+    const std::lock_guard lock(mutex_);
+    ++forgotten_[partition];
+    for (auto at = kept_.begin(); at != kept_.end();) {
+        const auto next = std::next(at);
+        if (std::get<PartitionId>(at->first) == partition) gone.splice(gone.end(), kept_, at);
+        at = next;
+    }
+    for (auto& [key, build] : builds_) {
+        if (build.partition == partition) build.found.reset();
+    }
+}
+
+Result<void> History::wait_forgotten(PartitionId partition) const {
     constexpr std::chrono::seconds kForgetPatience{20};
     constexpr std::chrono::milliseconds kPause{5};
-    std::vector<std::shared_ptr<const Past>> gone;
-    std::uint64_t now = 0;
-    {
-        const std::lock_guard lock(mutex_);
-        now = ++forgotten_;
-        for (auto at = kept_.begin(); at != kept_.end();) {
-            if (std::get<PartitionId>(at->first) != partition) {
-                ++at;
-                continue;
-            }
-            gone.push_back(std::move(at->second));
-            at = kept_.erase(at);
-        }
-    }
-    gone.clear();
     const auto until = Clock::now() + kForgetPatience;
     const auto is_held = [&] {
         const std::lock_guard lock(mutex_);
+        const auto forgotten = forgotten_.find(partition);
+        if (forgotten == forgotten_.end()) return false;
+        const std::uint64_t forgets = forgotten->second;
         for (const auto& [key, build] : builds_) {
-            const bool old = build.begun && build.forgotten < now;
-            if (build.partition == partition && (old || build.found)) return true;
+            const bool old = build.begun && build.forgotten < forgets;
+            if (build.partition == partition && old) return true;
         }
-        return std::ranges::any_of(open_, [&](const auto& open) {
-            return open.first == partition && !open.second.expired();
+        return std::ranges::any_of(open_, [&](const OpenPast& open) {
+            return open.partition == partition && open.forgotten < forgets && !open.past.expired();
         });
     };
     while (is_held()) {
@@ -296,6 +298,7 @@ Result<void> History::forget(PartitionId partition) {
         std::this_thread::sleep_for(kPause);
     }
     return {};
+}
 }
 
 void History::expire() {

@@ -50,9 +50,10 @@ public:
     /// The same, on the caller's thread, without bounds.
     Result<std::shared_ptr<const Past>> find(PartitionId partition, const PastEnd& end);
 
-    /// Closes what is open of a partition, and returns once nobody holds it any more; what is asked
-    /// from now on is built anew. Errors: overloaded (somebody still does).
-    Result<void> forget(PartitionId partition);
+    /// Lets go of what was built of the partition so far; what is asked from now on is built anew.
+    void forget(PartitionId partition);
+    /// Returns once nobody holds what was forgotten. Errors: overloaded (somebody still does).
+    Result<void> wait_forgotten(PartitionId partition) const;
 
     /// Tells those who have waited too long. Called now and then.
     void expire();
@@ -82,6 +83,11 @@ private:
         std::uint64_t forgotten = 0;        ///< as of when it began
         std::shared_ptr<const Past> found;  ///< was there already, for waiters that are not quick
         std::vector<Waiter> waiters;
+    };
+    struct OpenPast {
+        PartitionId partition;
+        std::uint64_t forgotten;  ///< as of when its building began
+        std::weak_ptr<const Past> past;
     };
 
     History(HistoryOptions options, std::filesystem::path scratch, LockFile lock);
@@ -118,8 +124,8 @@ private:
     std::map<Key, Build> builds_;                                  ///< wanted or under way
     std::deque<Key> queue_;                                        ///< those not begun
     std::size_t waiting_ = 0;
-    std::uint64_t forgotten_ = 0;  ///< calls of forget()
-    std::vector<std::pair<PartitionId, std::weak_ptr<const Past>>> open_;
+    std::map<PartitionId, std::uint64_t> forgotten_;  ///< calls of forget()
+    std::vector<OpenPast> open_;
     Figures figures_;
     std::vector<std::thread> threads_;  ///< started with the first question
 };

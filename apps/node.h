@@ -125,12 +125,13 @@ private:
     /// The live read models; where an older version made them, those that take their place.
     struct OpenedModels {
         std::unique_ptr<Models> models;
-        bool anew = false;
+        std::filesystem::path anew = {};  ///< where those lie that take their place; else empty
     };
     Result<OpenedModels> open_models(PartitionId partition) const;
     Result<OpenedModels> open_anew(const Generations& generations, PartitionId partition,
                                    ModelsOptions options) const;
-    PartitionHostOptions host_options(PartitionId partition, bool anew) const;
+    PartitionHostOptions host_options(PartitionId partition,
+                                      const std::filesystem::path& anew) const;
     void make_rebuilds();
     void put_host(PartitionId partition, std::unique_ptr<PartitionHost> host);
     PartitionHost* host_of(PartitionId partition) const;

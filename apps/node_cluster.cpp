@@ -203,7 +203,8 @@ Result<void> Node::adopt(PartitionId partition) {
     host->start();
     put_host(partition, std::move(host));
     if (cancelled_) host_of(partition)->begin_stop(std::chrono::milliseconds(0));
-    rebuilds_->resume(partition);
+    // otherwise it is what the partition itself is filling
+    if (opened->anew.empty()) rebuilds_->resume(partition);
     return {};
 }
 

@@ -38,7 +38,9 @@ void Node::make_eraser() {
     steps.clean = [this](PartitionId partition, const std::set<ProgramId>& programs) {
         Result<void> done = host_of(partition)->erase_deleted(programs);
         if (done) done = remove_old_models(options_.data);
-        return done ? history_->forget(partition) : done;
+        if (!done) return done;
+        history_->forget(partition);
+        return history_->wait_forgotten(partition);
     };
     steps.count_plain = [this](PartitionId partition, std::vector<PlainRecords>& partners) {
         const auto last = partner_keys_->last_plain(partition, read(partition)->tip().sequence);

@@ -34,9 +34,7 @@ Result<Node::OpenedModels> Node::open_anew(const Generations& generations, Parti
     options.directory = *next;
     std::error_code error;
     auto models = Models::open(options);
-    const bool unusable = !models && (models.error().code == ErrorCode::older_format ||
-                                      models.error().code == ErrorCode::corruption);
-    if (unusable) {
+    if (!models && models.error().code != ErrorCode::io) {  // another version's, or damaged
         fs::remove_all(*next, error);
         if (!error) models = Models::open(options);
     }
@@ -46,19 +44,19 @@ Result<Node::OpenedModels> Node::open_anew(const Generations& generations, Parti
         fs::remove_all(snapshots_directory(options_.data, partition), error);
     }
     if (error) return Error{ErrorCode::io, "cannot remove what is old: " + error.message(), {}};
-    return OpenedModels{std::move(*models), true};
+    return OpenedModels{std::move(*models), *next};
 }
 
-PartitionHostOptions Node::host_options(PartitionId partition, bool anew) const {
+PartitionHostOptions Node::host_options(PartitionId partition, const fs::path& anew) const {
     PartitionHostOptions host;
     host.snapshots = snapshots_directory(options_.data, partition);
     host.snapshot_policy = options_.snapshots;
     host.metrics = options_.metrics;
-    host.anew = anew;
-    if (!anew) return host;
-    host.on_caught_up = [generations = Generations(options_.data, partition),
-                         partition]() -> Result<void> {
-        if (auto named = generations.make_next_live(); !named) return named;
+    host.anew = !anew.empty();
+    if (!host.anew) return host;
+    host.on_caught_up = [generations = Generations(options_.data, partition), partition,
+                         anew]() -> Result<void> {
+        if (auto named = generations.make_live(anew); !named) return named;
         const auto removed = generations.remove_others();
         if (!removed) spdlog::warn("partition={} {}", partition.value, removed.error().detail);
         return {};
@@ -78,6 +76,7 @@ void Node::make_rebuilds() {
         PartitionHost* host = host_of(partition);
         return host == nullptr || host->parked() ? nullptr : host;
     };
+    options.forget_past = [this](PartitionId partition) { history_->forget(partition); };
     options.metrics = options_.metrics;
     rebuilds_ = std::make_unique<Rebuilds>(std::move(options));
 }

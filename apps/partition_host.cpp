@@ -143,6 +143,11 @@ bool PartitionHost::halted() const {
     return state_ == State::stopped && had_caught_up_ && !parked_;
 }
 
+bool PartitionHost::stopped() const {
+    const std::lock_guard lock(state_mutex_);
+    return state_ == State::stopped;
+}
+
 std::string PartitionHost::trouble() const {
     const std::lock_guard lock(state_mutex_);
     return "partition " + std::to_string(partition_.value) +

@@ -86,6 +86,9 @@ public:
     /// It had caught up, and an error ended it: it still knows what it knew.
     bool halted() const;
 
+    /// Its thread has ended, whether it had caught up or not.
+    bool stopped() const;
+
     /// Refuses new commands and lets the thread finish those accepted, for up to `grace`; then
     /// whoever still waits is told outcome_unknown. stop() waits for that, and flushes the models.
     void begin_stop(std::chrono::milliseconds grace);

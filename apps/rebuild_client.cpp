@@ -1,8 +1,12 @@
 #include "apps/rebuild_client.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <thread>
 
 #include "apps/commands.h"
@@ -33,34 +37,41 @@ std::uint64_t number_of(const JsonValue& object, const char* member) {
 }
 
 Result<JsonValue> parse_answer(const HttpResponse& answer) {
-    auto json = parse_json(answer.body);
     if (answer.status == 200 || answer.status == 202) {
+        auto json = parse_json(answer.body);
         if (json && json->find("partitions") != nullptr) return json;
         return Error{ErrorCode::malformed,
                      "the server's answer is not a rebuild's: " + answer.body};
     }
-    std::string text = "the server answered " + std::to_string(answer.status);
-    const std::string detail = json ? text_of(*json, "detail") : std::string();
-    return Error{ErrorCode::invalid, text + ": " + (detail.empty() ? answer.body : detail)};
+    return refusal(answer);
 }
 
-std::string body_of(const RebuildRequest& request) {
+std::string body_of(const RebuildRequest& request, std::optional<std::uint64_t> partition) {
     std::string out;
     JsonWriter json(out);
     json.open_object();
-    if (request.partition) json.key("partition").number(*request.partition);
+    if (partition) json.key("partition").number(*partition);
     if (request.accept_difference) json.key("accept_difference").boolean(true);
     json.close_object();
     return out;
 }
 
+/// How each of the partitions that the rebuild began with ended; nothing: not yet.
+using Ends = std::map<std::uint64_t, std::optional<JsonValue>>;
+
+bool is_over(const Ends& ends) {
+    return std::all_of(ends.begin(), ends.end(), [](const auto& one) { return one.second; });
+}
+
 /// One line for each partition and each model that differs; true if all are live.
-bool print_end(const JsonValue& answer) {
+bool print_end(const Ends& ends) {
     bool good = true;
-    for (const JsonValue& partition : answer.find("partitions")->items) {
+    for (const auto& [number, end] : ends) {
+        const JsonValue& partition = *end;
         const std::string name = "partition " + text_of(partition, "partition");
-        bool equal = true;
-        for (const JsonValue& model : partition.find("models")->items) {
+        const std::vector<JsonValue>& models = partition.find("models")->items;
+        bool equal = !models.empty();
+        for (const JsonValue& model : models) {
             if (text_of(model, "live") == text_of(model, "rebuilt")) continue;
             equal = false;
             std::printf("%s: %s differs at %s: live %s, rebuilt %s\n", name.c_str(),
@@ -68,8 +79,11 @@ bool print_end(const JsonValue& answer) {
                         text_of(model, "live").c_str(), text_of(model, "rebuilt").c_str());
         }
         if (text_of(partition, "state") == "done") {
-            std::printf("%s: the rebuilt read models are live%s\n", name.c_str(),
-                        equal ? (", equal at " + text_of(partition, "compared")).c_str() : "");
+            const std::string how =
+                models.empty() ? "; those before could not be read, and nothing was compared"
+                : equal        ? ", equal at " + text_of(partition, "compared")
+                               : "";
+            std::printf("%s: the rebuilt read models are live%s\n", name.c_str(), how.c_str());
         } else {
             good = false;
             std::printf("%s: %s\n", name.c_str(), text_of(partition, "problem").c_str());
@@ -83,8 +97,8 @@ public:
     Client(Url url, const RebuildRequest& request)
         : url_(std::move(url)), request_(request), http_(std::make_unique<HttpClient>(url_)) {}
 
-    Result<JsonValue> start() {
-        const auto answer = http_->request("POST", kPath, headers(), body_of(request_));
+    Result<JsonValue> start(std::optional<std::uint64_t> partition) {
+        const auto answer = http_->request("POST", kPath, headers(), body_of(request_, partition));
         if (!answer) return answer.error();
         return parse_answer(*answer);
     }
@@ -115,26 +129,41 @@ Result<bool> run(const RebuildRequest& request) {
     Result<Url> url = parse_url(request.url);
     if (!url) return url.error();
     Client client(std::move(*url), request);
-    Result<JsonValue> answer = client.start();
+    Result<JsonValue> answer = client.start(request.partition);
+    if (!answer) return answer.error();
+    Ends ends;
+    for (const JsonValue& one : answer->find("partitions")->items) {
+        const std::uint64_t number = number_of(one, "partition");
+        if (!request.partition || *request.partition == number) ends[number];
+    }
+    if (ends.empty()) return Error{ErrorCode::invalid, "the server holds no partition"};
     Progress progress("rebuild commits", Unit::count, std::nullopt);
-    while (answer && text_of(*answer, "state") == "running") {
+    while (true) {
+        std::set<std::uint64_t> known;
         std::uint64_t done = 0, total = 0;
-        for (const JsonValue& partition : answer->find("partitions")->items) {
-            done += number_of(partition, "position");
-            total += number_of(partition, "target");
+        for (const JsonValue& one : answer->find("partitions")->items) {
+            const std::uint64_t number = number_of(one, "partition");
+            known.insert(number);
+            done += number_of(one, "position");
+            total += number_of(one, "target");
+            const std::string state = text_of(one, "state");
+            const bool over = state == "done" || state == "failed";
+            if (const auto end = ends.find(number); over && end != ends.end()) end->second = one;
         }
         progress.set_total(total);
         progress.update(done);
+        if (is_over(ends)) break;
+        // a server that was restarted goes on with what it had begun, and knows no more than that
+        for (const auto& [number, end] : ends) {
+            if (end || known.contains(number)) continue;
+            if (const auto asked = client.start(number); !asked) return asked.error();
+        }
         std::this_thread::sleep_for(kPollEvery);
         answer = client.look();
+        if (!answer) return answer.error();
     }
     progress.finish();
-    if (!answer) return answer.error();
-    if (text_of(*answer, "state") == "none") {
-        return Error{ErrorCode::invalid,
-                     "the server no longer knows of the rebuild: it was restarted"};
-    }
-    return print_end(*answer);
+    return print_end(ends);
 }
 
 }  // namespace

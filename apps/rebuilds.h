@@ -31,6 +31,8 @@ struct RebuildsOptions {
     std::function<Result<std::unique_ptr<CommitSource>>(PartitionId)> open_log;
     /// Null: this process does not hold it. Hosts outlive the rebuilds.
     std::function<PartitionHost*(PartitionId)> host;
+    /// Pasts of the partition that were built so far are not to be trusted.
+    std::function<void(PartitionId)> forget_past;
     http::Metrics* metrics = nullptr;  ///< outlives the rebuilds
 };
 
@@ -56,21 +58,30 @@ private:
         bool accept_difference = false;
     };
     struct Build;
+    /// No longer live, and read by requests that began before.
+    struct Replaced {
+        PartitionId partition;
+        std::filesystem::path directory;
+        std::shared_ptr<Models> models;
+    };
 
     void run();
-    std::optional<PartitionId> next_waiting() const;
+    std::optional<PartitionId> next_ready() const;
     bool is_over() const;
     Result<void> build(PartitionId partition, bool accept_difference);
     Result<void> open(Build& build);
+    Result<void> fold(Build& build, Sequence last);
     Result<void> follow(Build& build);
     Result<void> compare(Build& build, bool accept_difference);
+    Result<void> refuse_rebuilt(Build& build, const Error& why);
+    Result<std::vector<ModelDigest>> read_digests(const std::filesystem::path& directory);
     Result<void> take_over(Build& build);
-    Result<std::vector<ComparedModel>> read_digests(const std::filesystem::path& live,
-                                                    const std::filesystem::path& rebuilt);
-    void let_go(const std::shared_ptr<Models>& old);
+    Result<std::shared_ptr<Models>> replace(Build& build, const Tip& tip);
+    Result<void> make_live(Build& build);
+    std::vector<std::filesystem::path> read_still(PartitionId partition) const;
+    void remove_replaced();
     Result<void> pause(std::chrono::milliseconds time);
-    template <class Change>
-    void update(PartitionId partition, Change change);
+    void update(PartitionId partition, const std::function<void(RebuildProgress&)>& change);
     void add_metrics();
 
     const RebuildsOptions options_;
@@ -82,7 +93,8 @@ private:
     std::condition_variable wake_;
     bool stopping_ = false;
     std::map<PartitionId, Job> jobs_;
-    std::thread thread_;  ///< started with the first job
+    std::vector<Replaced> replaced_;  ///< of the thread
+    std::thread thread_;              ///< started with the first job
 };
 
 }  // namespace tidings::apps

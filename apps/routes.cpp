@@ -119,7 +119,9 @@ Routes::Routes(Broker& broker, http::TokenVerifier& verifier, http::Metrics& met
     add_upstream_metrics();
     add_router_metrics();
     if (forwarder_) add_forwarder_metrics();
-    if (options.operations) http::add_operations_routes(*router_, broker, metrics);
+    if (options.operations) {
+        http::add_operations_routes(*router_, broker, metrics, options.open);
+    }
 }
 
 Routes::~Routes() { metrics_.remove_callbacks(this); }

@@ -7,6 +7,8 @@
 #include <string>
 #include <string_view>
 
+#include "core/result.h"
+
 namespace tidings {
 
 /// The storage below failed, or stored bytes are not what was written. Thrown, because no reader
@@ -14,7 +16,13 @@ namespace tidings {
 /// request.
 class StorageFailure : public std::runtime_error {
 public:
-    using std::runtime_error::runtime_error;
+    /// `code`: corruption, or io where the bytes could not be read at all.
+    explicit StorageFailure(const std::string& what, ErrorCode code = ErrorCode::corruption)
+        : std::runtime_error(what), code_(code) {}
+    ErrorCode code() const { return code_; }
+
+private:
+    ErrorCode code_;
 };
 
 class ByteWriter {

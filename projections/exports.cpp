@@ -16,6 +16,7 @@ namespace tidings::exports {
 namespace {
 
 constexpr std::size_t kSliceRows = 256;          ///< well below a millisecond
+constexpr std::size_t kSparseRows = 16;          ///< the same, where each takes a read of its own
 constexpr std::size_t kSliceBytes = 256 << 10;   ///< of posts, which may be long
 constexpr std::uint64_t kDenseEnoughToScan = 8;  ///< rows passed over for one that is wanted
 
@@ -108,8 +109,9 @@ private:
     }
 
     ExportSlice take_members() {
-        const std::span<const std::uint32_t> members = std::span(members_).subspan(taken_).first(
-            std::min(kSliceRows, members_.size() - taken_));
+        std::span<const std::uint32_t> members = std::span(members_).subspan(taken_);
+        members = members.first(std::min(kSliceRows, members.size()));
+        if (!is_dense(members)) members = members.first(std::min(kSparseRows, members.size()));
         taken_ += members.size();
         ExportSlice slice{card_, {}, {}, {}};
         slice.recipients.resize(members.size());
@@ -125,13 +127,19 @@ private:
         return slice;
     }
 
+    /// Worth a scan of what lies between them.
+    static bool is_dense(std::span<const std::uint32_t> ordinals) {
+        if (ordinals.size() < 2) return false;
+        const std::uint64_t range = std::uint64_t{ordinals.back()} - ordinals.front() + 1;
+        return range <= kDenseEnoughToScan * ordinals.size();
+    }
+
     /// In their order. REQUIRES: `ordinals` ascend.
     std::vector<PartnerPtr> find_partners(std::span<const std::uint32_t> ordinals) const {
         std::vector<PartnerPtr> out;
         out.reserve(ordinals.size());
         if (ordinals.empty()) return out;
-        const std::uint64_t range = std::uint64_t{ordinals.back()} - ordinals.front() + 1;
-        if (ordinals.size() > 1 && range <= kDenseEnoughToScan * ordinals.size()) {
+        if (is_dense(ordinals)) {
             const Key from = partner_key(*program_, {ordinals.front()});
             store_->scan(
                 from.view(), prefix_end(partner_key(*program_, {ordinals.back()}).view()), false,

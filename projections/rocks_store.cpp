@@ -42,9 +42,12 @@ std::string prefix_end(std::string_view prefix) {
 
 namespace {
 
+ErrorCode code_of(const rocksdb::Status& status) {
+    return status.IsCorruption() ? ErrorCode::corruption : ErrorCode::io;
+}
+
 Error to_error(const rocksdb::Status& status, const char* doing) {
-    const ErrorCode code = status.IsCorruption() ? ErrorCode::corruption : ErrorCode::io;
-    return {code, std::string("read models: ") + doing + ": " + status.ToString(), {}};
+    return {code_of(status), std::string("read models: ") + doing + ": " + status.ToString(), {}};
 }
 
 /// Says nothing: for directories that are only read, or soon gone.
@@ -105,7 +108,7 @@ std::optional<std::string> get_row(rocksdb::DB& db, const rocksdb::ReadOptions& 
     std::string value;
     const rocksdb::Status status = db.Get(options, {key.data(), key.size()}, &value);
     if (status.IsNotFound()) return std::nullopt;
-    if (!status.ok()) throw StorageFailure("read: " + status.ToString());
+    if (!status.ok()) throw StorageFailure("read: " + status.ToString(), code_of(status));
     return value;
 }
 
@@ -121,22 +124,23 @@ void scan_rows(rocksdb::DB& db, rocksdb::ReadOptions options, std::string_view f
         const rocksdb::Slice key = it->key(), value = it->value();
         if (!visit({key.data(), key.size()}, {value.data(), value.size()})) return;
     }
-    if (!it->status().ok()) throw StorageFailure("scan: " + it->status().ToString());
+    if (!it->status().ok()) {
+        throw StorageFailure("scan: " + it->status().ToString(), code_of(it->status()));
+    }
 }
 
 class RocksView final : public StoreView {
 public:
     explicit RocksView(rocksdb::DB& db) : db_(db), snapshot_(&db) {
         options_.snapshot = snapshot_.snapshot();
+        options_.fill_cache = false;
     }
     std::optional<std::string> get(std::string_view key) const override {
         return get_row(db_, options_, key);
     }
     void scan(std::string_view from, std::string_view to, bool descending,
               const std::function<bool(std::string_view, std::string_view)>& visit) const override {
-        rocksdb::ReadOptions options = options_;
-        options.fill_cache = false;
-        scan_rows(db_, options, from, to, descending, visit);
+        scan_rows(db_, options_, from, to, descending, visit);
     }
 
 private:

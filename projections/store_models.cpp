@@ -131,8 +131,10 @@ Result<void> StoreModels::publish(const Tip& tip, std::span<const Hash256> leave
     folded_ = 0;
     unflushed_bytes_ += batch->bytes();
     if (unflushed_bytes_ < flush_bytes_) return {};
-    unflushed_bytes_ = 0;
-    return store_->flush(false);
+    // Everything has moved already: no error of publish's. It is tried again with the next one,
+    // whose write meets the reason.
+    if (store_->flush(false)) unflushed_bytes_ = 0;
+    return {};
 }
 
 void StoreModels::drop() {
@@ -230,7 +232,7 @@ Result<std::unique_ptr<Models>> Models::open_on(std::unique_ptr<Store> store,
         if (const auto stored = store->get(meta("tip").view())) tip = TipRow::decode(*stored).tip;
         models = std::make_unique<StoreModels>(std::move(store), options, tip);
     } catch (const StorageFailure& failure) {
-        return Error{ErrorCode::corruption,
+        return Error{failure.code(),
                      "read models in " + options.directory.string() + ": " + failure.what(),
                      {}};
     }

@@ -20,9 +20,9 @@ Result<Response> get_command(Api& api, const Request& request) {
     if (!claims.program || !bytes || bytes->size() != CommandId::kSize) return not_found_command();
     const CommandId id = CommandId::from(*bytes);
     const CallerDigest caller = caller_of(api, *claims.program, claims);
-    const ReadModelsPtr models = api.broker.read(*claims.program);
     // Asked first: what is decided in between is then in the read models.
     const bool pending = api.callers.has(id, caller) && api.broker.pending(*claims.program, id);
+    const ReadModelsPtr models = api.broker.read(*claims.program);
     const auto tracked = models->tracked(*claims.program, id);
     const bool decided = tracked && tracked->caller == caller;
     if (!decided && !pending) return not_found_command();

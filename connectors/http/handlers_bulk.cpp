@@ -123,7 +123,8 @@ private:
     std::uint64_t created_ = 0, updated_ = 0, unchanged_ = 0;
 };
 
-/// Opens to record. Ids are resolved when their line is read.
+/// Opens to record. Ids are resolved when their line is read, by the read models that are live
+/// then: others may take their place while the stream lasts.
 class OpensWork {
 public:
     struct Open {
@@ -135,16 +136,18 @@ public:
     };
     using Chunk = std::vector<Open>;  ///< once cut: by message, partner and line
 
-    OpensWork(const ProgramScope& scope, Timestamp now) : scope_(scope), now_(now) {}
+    OpensWork(const Broker& broker, ProgramId program)
+        : broker_(broker), program_(std::move(program)), now_(broker.now()) {}
 
     void add(std::uint64_t number, std::string_view text, RejectedLines& rejected) {
         const auto open = read_line(number, text, rejected, open_from_json);
         if (!open) return;
-        const auto message = find(open->message);
+        const ReadModelsPtr models = broker_.read(program_);
+        const auto message = find(*models, open->message);
         if (!message) {
             return rejected.add(number, name_of(ErrorCode::not_found), "/message: no such message");
         }
-        const PartnerPtr partner = scope_.models->partner(scope_.id(), open->partner);
+        const PartnerPtr partner = models->partner(program_, open->partner);
         if (!partner) {
             return rejected.add(number, name_of(ErrorCode::not_found), "/partner: no such partner");
         }
@@ -220,18 +223,19 @@ private:
         return static_cast<std::size_t>(end - begin);
     }
 
-    std::optional<EventNumber> find(const std::string& id) {
+    std::optional<EventNumber> find(const ReadModels& models, const std::string& id) {
         const auto known = messages_.find(id);
         if (known != messages_.end()) return known->second;
-        auto number = parse_message_id(scope_.id(), id);
-        if (number && !scope_.models->message(scope_.id(), *number)) number.reset();
+        auto number = parse_message_id(program_, id);
+        if (number && !models.message(program_, *number)) number.reset();
         if (!number) return number;
         if (messages_.size() >= kMessagesRemembered) messages_.clear();
         messages_.emplace(id, *number);
         return number;
     }
 
-    const ProgramScope& scope_;
+    const Broker& broker_;
+    const ProgramId program_;
     const Timestamp now_;
     Chunk chunk_;
     std::unordered_map<std::string, EventNumber> messages_;
@@ -361,19 +365,26 @@ private:
     std::optional<Applied> last_;  ///< the one with the newest commit
 };
 
-Task<Result<Response>> import_partners(Api& api, Request& request) {
+/// Its id alone: a stream lasts, and must not keep read models that others have replaced.
+Result<ProgramId> find_program_id(Api& api, const Request& request) {
     const auto scope = find_program(api, request);
-    if (!scope) co_return scope.error();
+    if (!scope) return scope.error();
+    return scope->id();
+}
+
+Task<Result<Response>> import_partners(Api& api, Request& request) {
+    const auto program = find_program_id(api, request);
+    if (!program) co_return program.error();
     if (auto parameters = check_parameters(request); !parameters) co_return parameters.error();
-    Bulk<ImportWork> bulk(api, request, scope->id(), ImportWork());
+    Bulk<ImportWork> bulk(api, request, *program, ImportWork());
     co_return co_await bulk.run();
 }
 
 Task<Result<Response>> record_opens(Api& api, Request& request) {
-    const auto scope = find_program(api, request);
-    if (!scope) co_return scope.error();
+    const auto program = find_program_id(api, request);
+    if (!program) co_return program.error();
     if (auto parameters = check_parameters(request); !parameters) co_return parameters.error();
-    Bulk<OpensWork> bulk(api, request, scope->id(), OpensWork(*scope, api.broker.now()));
+    Bulk<OpensWork> bulk(api, request, *program, OpensWork(api.broker, *program));
     co_return co_await bulk.run();
 }
 

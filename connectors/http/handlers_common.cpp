@@ -85,12 +85,21 @@ bool CommandCallers::has(const CommandId& id, const CallerDigest& caller) const 
     return false;
 }
 
-std::shared_ptr<void> ExportPlaces::take() {
-    if (taken_->fetch_add(1) >= limits::kExports) {
-        taken_->fetch_sub(1);
-        return nullptr;
+std::shared_ptr<void> ExportPlaces::take(const ProgramId& program) {
+    {
+        const std::lock_guard lock(taken_->mutex);
+        if (taken_->all == limits::kExports) return nullptr;
+        std::size_t& own = taken_->of[program];
+        if (own == kOfProgram) return nullptr;
+        ++own;
+        ++taken_->all;
     }
-    return {taken_.get(), [taken = taken_](void*) { taken->fetch_sub(1); }};
+    return {taken_.get(), [taken = taken_, program](void*) {
+                const std::lock_guard lock(taken->mutex);
+                --taken->all;
+                const auto own = taken->of.find(program);
+                if (--own->second == 0) taken->of.erase(own);
+            }};
 }
 
 Result<ProgramScope> find_program(Api& api, const Request& request) {

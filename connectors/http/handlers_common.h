@@ -3,8 +3,8 @@
 // for one request.
 #pragma once
 
-#include <atomic>
 #include <initializer_list>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -43,12 +43,17 @@ private:
 /// How many exports are under way. Thread-safe.
 class ExportPlaces {
 public:
-    /// A place for as long as it is held; null: all are taken.
-    std::shared_ptr<void> take();
+    static constexpr std::size_t kOfProgram = 4;  ///< of limits::kExports: so that none takes all
+    /// A place for as long as it is held; null: all are taken, or all that one program may take.
+    std::shared_ptr<void> take(const ProgramId& program);
 
 private:
-    std::shared_ptr<std::atomic<std::size_t>> taken_ =
-        std::make_shared<std::atomic<std::size_t>>(0);
+    struct Taken {
+        std::mutex mutex;
+        std::map<ProgramId, std::size_t> of;  ///< none is 0
+        std::size_t all = 0;
+    };
+    std::shared_ptr<Taken> taken_ = std::make_shared<Taken>();
 };
 
 /// What handlers work with.

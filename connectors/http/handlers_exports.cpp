@@ -55,7 +55,7 @@ Result<Response> export_table(Api& api, const Request& request) {
     Parameters parameters(request);
     const ExportFormat format = format_of(request, parameters);
     if (auto good = parameters.check(); !good) return good.error();
-    auto place = api.exports.take();
+    auto place = api.exports.take(scope->id());
     if (!place) return error(ErrorCode::overloaded, "too many exports are under way");
     const auto streamed =
         std::make_shared<Streamed>(std::move(place), scope->models, query, format);

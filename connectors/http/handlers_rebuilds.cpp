@@ -154,9 +154,11 @@ void add_rebuild_routes(Router& router, Api& api) {
                 .roles = kPlatform,
                 .checks_parameters = true,
                 .partition = here,
+                .about_process = true,
                 .handler = writing(api, start_rebuild)});
     Route route = get_route(api, kPath, "get_rebuild", {}, kPlatform, get_rebuild);
     route.partition = here;
+    route.about_process = true;
     router.add(std::move(route));
 }
 

@@ -15,8 +15,11 @@ Task<Response> health(Request&) {
     co_return response;
 }
 
-Task<Response> readiness(const Broker& broker) {
-    const Result<void> ready = broker.ready();
+Task<Response> readiness(const Broker& broker, const std::atomic<bool>* open) {
+    Result<void> ready = broker.ready();
+    if (ready && open != nullptr && !*open) {
+        ready = Error{ErrorCode::not_caught_up, "the broker is starting", {}};
+    }
     if (!ready) co_return problem(error(ErrorCode::not_caught_up, ready.error().detail));
     Response response;
     response.body = R"({"status":"ready"})";
@@ -32,7 +35,8 @@ Task<Response> scrape(const Metrics& metrics) {
 
 }  // namespace
 
-void add_operations_routes(Router& router, const Broker& broker, Metrics& metrics) {
+void add_operations_routes(Router& router, const Broker& broker, Metrics& metrics,
+                           const std::atomic<bool>* open) {
     const auto add = [&router](std::string path, std::string name, Handler handler) {
         router.add({.method = "GET",
                     .pattern = std::move(path),
@@ -41,7 +45,7 @@ void add_operations_routes(Router& router, const Broker& broker, Metrics& metric
                     .handler = std::move(handler)});
     };
     add("/healthz", "health", health);
-    add("/readyz", "readiness", [&broker](Request&) { return readiness(broker); });
+    add("/readyz", "readiness", [&broker, open](Request&) { return readiness(broker, open); });
     add("/metrics", "metrics", [&metrics](Request&) { return scrape(metrics); });
 }
 

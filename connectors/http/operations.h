@@ -2,6 +2,8 @@
 // are switched off.
 #pragma once
 
+#include <atomic>
+
 namespace tidings {
 class Broker;
 }
@@ -11,7 +13,9 @@ namespace tidings::http {
 class Metrics;
 class Router;
 
-/// `broker` and `metrics` outlive the router.
-void add_operations_routes(Router& router, const Broker& broker, Metrics& metrics);
+/// `broker`, `metrics` and `open` outlive the router. `open`: see RouterOptions; what refuses
+/// everybody is not ready.
+void add_operations_routes(Router& router, const Broker& broker, Metrics& metrics,
+                           const std::atomic<bool>* open = nullptr);
 
 }  // namespace tidings::http

@@ -329,7 +329,8 @@ Task<Response> Router::run(const Route& route, Request& request) const {
     try {
         if (options_.forwarder != nullptr) {
             const auto partition = options_.forwarder->elsewhere(route, request);
-            if (!options_.serves_clients && about_data && !request.command_id && !request.own) {
+            const bool is_client = about_data && !route.about_process && !request.own;
+            if (!options_.serves_clients && is_client && !request.command_id) {
                 co_return problem(error(ErrorCode::overloaded,
                                         "this process does not serve clients: it lacks the role "
                                         "api"));

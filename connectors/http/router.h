@@ -50,6 +50,7 @@ struct Route {
     /// Where the data lies that is asked for, if not with the program of the path or the token;
     /// nothing: here.
     std::optional<PartitionId> (*partition)(const Broker&, const Request&) = nullptr;
+    bool about_process = false;   ///< that is asked: answered there whatever its roles
     bool spans_programs = false;  ///< its body names programs: never passed on as a whole
     Handler handler;
 };

@@ -47,12 +47,45 @@ TEST_CASE("the first generation is live until another one was named") {
     CHECK(generations.next().value() == world.models() / "p0.1");
     world.make("p0");
     world.make("p0.1");
-    REQUIRE(generations.make_next_live().has_value());
+    REQUIRE(generations.make_live(world.models() / "p0.1").has_value());
     CHECK(generations.live().value() == world.models() / "p0.1");
     CHECK(generations.next().value() == world.models() / "p0.2");
     CHECK(world.generations(1).live().value() == world.models() / "p1");
-    REQUIRE(generations.make_next_live().has_value());
-    CHECK(generations.live().value() == world.models() / "p0.2");
+}
+
+TEST_CASE("whoever does not know whether the name was written writes it again") {
+    const World world;
+    const Generations generations = world.generations();
+    world.make("p0");
+    world.make("p0.1");
+    REQUIRE(generations.make_live(world.models() / "p0.1").has_value());
+    REQUIRE(generations.make_live(world.models() / "p0.1").has_value());
+    CHECK(generations.live().value() == world.models() / "p0.1");
+    REQUIRE(generations.remove_others().has_value());
+    CHECK(world.names() == std::set<std::string>{"p0.1", "p0.live"});
+}
+
+TEST_CASE("only a generation that is there can be named") {
+    const World world;
+    world.make("p0");
+    world.make("p1.1");
+    world.make("p0.differs");
+    world.write("p0.2", "a file");
+    for (const char* name : {"p0.1", "p0.2", "p1.1", "p0.differs"}) {
+        const auto named = world.generations().make_live(world.models() / name);
+        REQUIRE_FALSE(named.has_value());
+        CHECK(named.error().code == ErrorCode::invalid);
+    }
+    CHECK_FALSE(world.generations().make_live("p0").has_value());
+    CHECK(world.generations().live().value() == world.models() / "p0");
+}
+
+TEST_CASE("what is still open is not removed") {
+    const World world;
+    for (const char* name : {"p0", "p0.1", "p0.2"}) world.make(name);
+    world.write("p0.live", "p0.2");
+    REQUIRE(world.generations().remove_others({world.models() / "p0.1"}).has_value());
+    CHECK(world.names() == std::set<std::string>{"p0.1", "p0.2", "p0.live"});
 }
 
 TEST_CASE("a process that dies between any two steps leaves one live generation") {
@@ -71,12 +104,12 @@ TEST_CASE("a process that dies between any two steps leaves one live generation"
         world.write("p0.live.new", "p0");
         REQUIRE(generations.remove_others().has_value());
         CHECK(generations.live().value() == world.models() / "p0");
-        REQUIRE(generations.make_next_live().has_value());
+        REQUIRE(generations.make_live(world.models() / "p0.1").has_value());
         CHECK(generations.live().value() == world.models() / "p0.1");
     }
     SECTION("after the name: the new one is live, the old one goes") {
         world.make("p0.1");
-        REQUIRE(generations.make_next_live().has_value());
+        REQUIRE(generations.make_live(world.models() / "p0.1").has_value());
         REQUIRE(generations.remove_others().has_value());
         CHECK(generations.live().value() == world.models() / "p0.1");
         CHECK(world.names() == std::set<std::string>{"p0.1", "p0.live"});
@@ -102,6 +135,7 @@ TEST_CASE("what belongs to others, or is kept to be looked at, is not removed") 
 
 TEST_CASE("a name that names nothing is an error, not a guess") {
     const World world;
+    world.make("p0");
     for (const char* text : {"", "\n", "p1", "p0.", "p0.0", "p0.x", "p0.1 ", "../p0", "p0.-1",
                              "p0.99999999999999999999"}) {
         world.write("p0.live", text);
@@ -110,7 +144,7 @@ TEST_CASE("a name that names nothing is an error, not a guess") {
         CHECK(live.error().code == ErrorCode::corruption);
         CHECK(live.error().detail.find("p0.live") != std::string::npos);
         CHECK_FALSE(world.generations().remove_others().has_value());
-        CHECK_FALSE(world.generations().make_next_live().has_value());
+        CHECK_FALSE(world.generations().make_live(world.models() / "p0").has_value());
     }
 }
 
@@ -119,7 +153,7 @@ TEST_CASE("without a models directory the first generation is live") {
     const Generations generations(directory.path(), PartitionId{0});
     CHECK(generations.live().value() == models_directory(directory.path()) / "p0");
     CHECK(generations.remove_others().has_value());
-    CHECK_FALSE(generations.make_next_live().has_value());  // nothing is there to be named
+    CHECK_FALSE(generations.make_live(models_directory(directory.path()) / "p0.1").has_value());
 }
 
 }  // namespace

@@ -174,16 +174,28 @@ TEST_CASE("what is wrong with a question for an export is said") {
 
 TEST_CASE("as many exports as there are places") {
     ExportPlaces places;
+    const ProgramId late{"late"};
     std::vector<std::shared_ptr<void>> taken;
     for (std::size_t i = 0; i < limits::kExports; ++i) {
-        taken.push_back(places.take());
+        taken.push_back(places.take({"p" + std::to_string(i / ExportPlaces::kOfProgram)}));
         REQUIRE(taken.back() != nullptr);
     }
-    CHECK(places.take() == nullptr);
-    CHECK(places.take() == nullptr);
+    CHECK(places.take(late) == nullptr);
+    CHECK(places.take(late) == nullptr);
     taken.pop_back();
-    CHECK(places.take() != nullptr);
-    CHECK(places.take() != nullptr);  // the one before was given back at once
+    CHECK(places.take(late) != nullptr);
+    CHECK(places.take(late) != nullptr);  // the one before was given back at once
+}
+
+TEST_CASE("one program cannot take all places for exports") {
+    ExportPlaces places;
+    const ProgramId busy{"busy"}, other{"other"};
+    std::vector<std::shared_ptr<void>> taken;
+    for (std::size_t i = 0; i < ExportPlaces::kOfProgram; ++i) taken.push_back(places.take(busy));
+    CHECK(places.take(busy) == nullptr);
+    CHECK(places.take(other) != nullptr);
+    taken.pop_back();
+    CHECK(places.take(busy) != nullptr);
 }
 
 /// Reads a streamed answer as fast as it comes; counts the pieces.

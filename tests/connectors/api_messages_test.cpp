@@ -284,6 +284,24 @@ TEST_CASE("a command is pending until it is decided, for its caller only") {
     CHECK(world.get(kOwner, path).text("state") == "done");
 }
 
+TEST_CASE("a command that is decided, and whose read models are replaced, while it is asked for") {
+    World world;
+    world.make_program({"grace"});
+    const auto copy = world.data.path() / "copy";
+    REQUIRE(world.broker.models().snapshot(copy).has_value());
+    world.broker.failure = Error{ErrorCode::outcome_unknown, "late"};
+    const Answer late = world.post(kOwner, kMessages, kNews, keyed("k"));
+    CHECK(late.code() == "outcome_unknown");
+    world.broker.shown = Models::open({.directory = copy, .read_only = true}).value();
+    world.broker.before_pending = [&] {
+        world.broker.release();
+        world.broker.shown = nullptr;
+    };
+    const Answer asked =
+        world.get(kOwner, "/v1/commands/" + to_hex(world.broker.submitted.back().id.view()));
+    CHECK(asked.text("state") == "done");
+}
+
 TEST_CASE("an unknown outcome says where to ask, and is pending there") {
     World world;
     world.make_program({"grace"});

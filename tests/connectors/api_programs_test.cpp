@@ -267,5 +267,21 @@ TEST_CASE("opens in bulk: first ones, repeated ones, and those that can't be") {
     CHECK(alone.json().at("rejected").at(0).at("code") == "not_a_recipient");
 }
 
+TEST_CASE("opens in bulk are of the read models that are live when a line comes") {
+    World world;
+    world.make_program({"alan"});
+    const auto copy = world.data.path() / "copy";
+    REQUIRE(world.broker.models().snapshot(copy).has_value());
+    world.make_program({"grace"});
+    const std::string line = R"({"message":")" + world.send() + R"(","partner":"grace"})";
+    world.broker.shown = Models::open({.directory = copy, .read_only = true}).value();
+    const std::weak_ptr<const ReadModels> replaced = world.broker.shown;
+    const Answer answer = world.stream(kAcme + "/opens", line, line.size(), [&](std::size_t) {
+        world.broker.shown = nullptr;
+        CHECK(replaced.expired());  // a stream lasts: it must not hold them
+    });
+    CHECK(answer.body == R"({"accepted":1,"first_opens":1,"rejected":[]})");
+}
+
 }  // namespace
 }  // namespace tidings::http::testing

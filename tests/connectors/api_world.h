@@ -8,6 +8,7 @@
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -48,6 +49,8 @@ public:
     std::optional<Error> failure;        ///< given to the next submit instead
     Timestamp clock{1'767'603'600'000};  ///< 2026-01-05T09:00:00Z; a second more at each command
     std::vector<Command> submitted;
+    ReadModelsPtr shown;  ///< to readers, instead of those that it folds into; null: these
+    std::function<void()> before_pending;  ///< called before pending() looks
 
     void release() {
         held = false;
@@ -59,7 +62,7 @@ public:
 
     std::uint32_t partitions() const override { return 1; }
     PartitionId partition_of(const ProgramId&) const override { return {}; }
-    ReadModelsPtr read(PartitionId) const override { return models_; }
+    ReadModelsPtr read(PartitionId) const override { return shown ? shown : models_; }
     void submit(Command command, Done done) override {
         clock.value += 1'000;
         command.time = clock;
@@ -75,6 +78,7 @@ public:
         }
     }
     bool pending(const ProgramId&, const CommandId& id) const override {
+        if (before_pending) before_pending();
         for (const auto& [command, done] : waiting_) {
             if (command.id == id) return true;
         }
@@ -173,8 +177,10 @@ struct Answer {
 /// A body that comes in the pieces given.
 class Pieces final : public BodyStream {
 public:
-    explicit Pieces(std::deque<std::string> pieces) : pieces_(std::move(pieces)) {}
+    Pieces(std::deque<std::string> pieces, std::function<void(std::size_t left)> before)
+        : pieces_(std::move(pieces)), before_(std::move(before)) {}
     Task<Result<std::optional<std::string>>> read() override {
+        if (before_) before_(pieces_.size());
         if (pieces_.empty()) co_return std::optional<std::string>();
         std::optional<std::string> piece = std::move(pieces_.front());
         pieces_.pop_front();
@@ -183,6 +189,7 @@ public:
 
 private:
     std::deque<std::string> pieces_;
+    const std::function<void(std::size_t left)> before_;
 };
 
 /// A caller.
@@ -224,13 +231,14 @@ public:
                 Headers headers = {}) {
         return ask(who, "POST", target, std::move(body), std::move(headers));
     }
-    /// NDJSON in pieces of `size` bytes.
-    Answer stream(const std::string& target, const std::string& body, std::size_t size = 1 << 16) {
+    /// NDJSON in pieces of `size` bytes. `before` is called before each is read.
+    Answer stream(const std::string& target, const std::string& body, std::size_t size = 1 << 16,
+                  std::function<void(std::size_t left)> before = {}) {
         std::deque<std::string> pieces;
         for (std::size_t at = 0; at < body.size(); at += size) {
             pieces.push_back(body.substr(at, size));
         }
-        Pieces stream(std::move(pieces));
+        Pieces stream(std::move(pieces), std::move(before));
         Request request = make(kPlatform, "POST", {{"content-type", "application/x-ndjson"}});
         request.stream = &stream;
         auto answer = run(request, target);

@@ -1,6 +1,7 @@
 #include "connectors/http/forwarder.h"
 
 #include "connectors/canonical.h"
+#include "connectors/rebuilder.h"
 #include "tests/connectors/forwarding.h"
 
 namespace tidings::http {
@@ -64,6 +65,12 @@ std::string lines(int count) {
     }
     return out;
 }
+
+/// Asked for a rebuild, and has none.
+struct Idle final : Rebuilder {
+    Result<void> rebuild(const std::vector<PartitionId>&, bool) override { return {}; }
+    std::vector<RebuildProgress> rebuilds() const override { return {}; }
+};
 
 /// As another process would sign it.
 std::string forwarded_header(const KeyRing& keys, const CommandId& id, const std::string& method,
@@ -326,6 +333,22 @@ TEST_CASE("Tidings-Min-Position speaks of what is held") {
     CHECK(read("2:1").status == 422);
     w.far.broker.held = {0, 1};
     CHECK(code_of(read("0:99,1:2")) == "not_caught_up");
+}
+
+TEST_CASE("a process that serves no clients is still asked about itself") {
+    Pair w;
+    w.make_program();
+    Idle rebuilder;
+    Router router(*w.near.verifier, {.forwarder = &w.near.forwarder, .serves_clients = false});
+    add_api_routes(router, w.near.broker, {.rebuilder = &rebuilder});
+    w.near.serve(router);
+    CHECK(code_of(w.ask(kOwner, "GET", kProgram + "/summary")) == "overloaded");
+    const RawAnswer asked = w.ask({Role::platform}, "GET", "/v1/operations/rebuild");
+    CHECK(asked.status == 200);
+    CHECK(asked.body == R"({"state":"none","partitions":[]})");
+    CHECK(w.ask({Role::platform}, "POST", "/v1/operations/rebuild", "{}").status == 202);
+    CHECK(w.ask(kOwner, "GET", "/v1/operations/rebuild").status == 403);
+    w.near.serve(w.near.router);
 }
 
 }  // namespace tidings::http

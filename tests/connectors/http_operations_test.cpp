@@ -80,4 +80,15 @@ TEST_CASE("operations: health, readiness with its reason, metrics") {
     CHECK(r.ask("GET", "/healthz").status == 200);
 }
 
+TEST_CASE("nobody is sent to a process that refuses everybody") {
+    Metrics metrics;
+    Routing r;
+    const ReadinessOnly ready{Result<void>()};
+    std::atomic<bool> open{false};
+    add_operations_routes(r.router, ready, metrics, &open);
+    CHECK(r.ask("GET", "/readyz").status == 503);
+    open = true;
+    CHECK(r.ask("GET", "/readyz").status == 200);
+}
+
 }  // namespace tidings::http

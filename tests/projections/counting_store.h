@@ -10,6 +10,7 @@ namespace tidings::testing {
 struct Written {
     std::size_t rows = 0;  ///< put, merged or erased
     std::size_t bytes = 0;
+    bool flushes_fail = false;
 };
 
 class CountingStore final : public Store {
@@ -33,7 +34,10 @@ public:
         store_->scan(from, to, descending, visit);
     }
     std::unique_ptr<StoreView> freeze() const override { return store_->freeze(); }
-    Result<void> flush(bool wait) override { return store_->flush(wait); }
+    Result<void> flush(bool wait) override {
+        if (written_.flushes_fail) return Error{ErrorCode::io, "the disk is full", {}};
+        return store_->flush(wait);
+    }
     Result<void> snapshot(const std::filesystem::path& directory) override {
         return store_->snapshot(directory);
     }

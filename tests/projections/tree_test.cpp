@@ -4,6 +4,7 @@
 #include <map>
 
 #include "projections/models.h"
+#include "tests/projections/counting_store.h"
 #include "tests/support/catch.h"
 #include "tests/support/property.h"
 #include "tests/support/temporary_directory.h"
@@ -16,10 +17,17 @@ class TreeWorld {
 public:
     TreeWorld() { open(); }
 
-    void open() {
+    /// `flush_bytes`: of rows, after which a publish begins to write them out.
+    void open(std::size_t flush_bytes = 16 << 20) {
         models_.reset();
-        models_ = Models::open({.directory = directory_.path() / "models"}).value();
+        ModelsOptions options;
+        options.directory = directory_.path() / "models";
+        options.flush_bytes = flush_bytes;
+        auto store = open_rocks_store({options.directory, nullptr}).value();
+        auto counting = std::make_unique<testing::CountingStore>(std::move(store), written_);
+        models_ = Models::open_on(std::move(counting), options).value();
     }
+    testing::Written& written() { return written_; }
 
     /// One commit with an outcome of so many events for each of `events`; programs take turns.
     void commit(const std::vector<std::size_t>& events) {
@@ -70,6 +78,7 @@ public:
 
 private:
     testing::TemporaryDirectory directory_;
+    testing::Written written_;
     std::unique_ptr<Models> models_;
     Tip tip_;
     std::vector<Tip> tips_;
@@ -78,6 +87,18 @@ private:
 };
 
 }  // namespace
+
+TEST_CASE("a commit is published once, though it cannot be written out yet") {
+    TreeWorld world;
+    world.open(1);
+    world.written().flushes_fail = true;
+    for (int i = 0; i < 3; ++i) world.commit({1, 2});
+    world.check();
+    world.written().flushes_fail = false;
+    world.commit({1});
+    world.open();
+    world.check();
+}
 
 TEST_CASE("the tree and the place of each event, over restarts, equal those kept in memory") {
     CHECK_PROPERTY("", [] {

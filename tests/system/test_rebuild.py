@@ -1,9 +1,8 @@
-"""Read models are made anew while they are served: under load, after a kill, over a difference, and
-by a start that finds those of an older version."""
+"""Read models are made anew while they are served: under load, after a kill and over a difference."""
+import json
 import random
 import re
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -11,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
-import tidings
 from books import Books, Callers, Load, PARTNERS
 from kafka_fleet import Metrics, until
 from kafka_load import PatientLoad, open_books, settled
-from programs import import_lines, make_program, ok, record_opens, send
+from programs import make_program, ok, send
 from settling import ask_again, settle
-from tidings import Client, StartFailed, at, run
+from tidings import at, run
 
 REBUILD = "/v1/operations/rebuild"
 PARTITIONS = 4
@@ -94,6 +92,15 @@ class Readers:
         partner.close()
 
 
+def niceness(server):
+    """{thread: nice}"""
+    found = {}
+    for stat in Path(f"/proc/{server.process.pid}/task").glob("*/stat"):
+        name, fields = re.fullmatch(r"\d+ \((.*)\) (.*)\n", stat.read_text()).groups()
+        found[name] = int(fields.split()[16])
+    return found
+
+
 def test_under_full_load(fleet):
     """Equal digests, no failed request, nothing lost, no reader sees anything go back."""
     server = fleet.deployment().start()
@@ -120,8 +127,13 @@ def test_under_full_load(fleet):
     assert books.unknown == 0  # no connection was cut
     comparison = settle(books, callers)
     assert not comparison.lost
-    assert [f.name for f in sorted((server.directory / "models").glob("p0*"))] == [
-        "p0.3", "p0.live"]
+    until("the files of those before are gone", lambda: [
+        f.name for f in sorted((server.directory / "models").glob("p0*"))] == ["p0.3", "p0.live"])
+    nice = niceness(server)
+    usual = nice["tidings"]
+    assert nice.pop("rebuild") > usual
+    assert any(name.startswith("rocksdb") for name in nice), nice
+    assert all(one == usual for one in nice.values()), nice  # it has passed it on to nobody
     metrics = Metrics(ok(platform.get("/metrics")).body.decode())
     assert metrics.total("tidings_rebuilds_total") == 3 * PARTITIONS
     assert metrics.total("tidings_rebuilds_failed_total") == 0
@@ -160,24 +172,27 @@ def test_an_interrupted_rebuild_goes_on_at_the_next_start(fleet, number):
     message = long_log(server)
     platform = server.platform()
     chance = random.Random(int(number))
-    interrupted = 0
-    for _ in range(6):
+    interrupted, continued = 0, []
+    for _ in range(8):
         ok(platform.post(REBUILD), 202)
         time.sleep(chance.random() * 0.2)
         server._end(number)
-        begun = [p for p in Path(server.directory / "models").glob("p?.*") if p.is_dir()]
+        seen = server.errors.stat().st_size
         server.start()
         platform = server.platform()
-        if "goes on with the rebuild" in server.errors.read_text():
-            interrupted += 1
-            assert begun
+        told = server.errors.read_bytes()[seen:].decode()
+        interrupted += "goes on with the rebuild" in told
         end = ended(platform)
         assert end["state"] in ("done", "none"), end
         for one in end["partitions"]:
             assert all(m["live"] == m["rebuilt"] for m in one["models"]), one
         assert ok(server.owner().get(at("programs", "acme", "messages", message))).json[
             "stats"]["recipients"] == len(PARTNERS)
+        told = server.errors.read_bytes()[seen:].decode()
+        continued += [int(n) for n in re.findall(r"rebuild begins after commit (\d+) in", told)]
     assert interrupted
+    # a process that is killed has lost what it did not write out yet
+    assert number == signal.SIGKILL or any(continued), continued
     # of each partition one generation, and at most its name
     for partition in range(PARTITIONS):
         until("what is old is gone", lambda p=partition: len(
@@ -197,29 +212,47 @@ def ldb(directory, *arguments):
     return done.stdout
 
 
-def damage_a_message(server):
-    """Changes the text of a stored message, where nothing but a comparison sees it. Returns its
-    partition."""
+def damage_a_message(server, cut=False):
+    """Changes the text of a stored message, where nothing but a comparison sees it, or cuts it off,
+    so that it cannot be read. Returns its partition."""
     for partition in range(PARTITIONS):
         table = b"b".hex().upper()  # texts of messages
         rows = ldb(live_of(server, partition), "scan", f"--from=0x{table}", f"--to=0x{table}FF")
         for key, value in re.findall(r"(0x\w+) : (0x\w+)", rows):
             if b"Hello.".hex().upper() in value.upper():
                 changed = value.upper().replace(b"Hello.".hex().upper(), b"Hollo.".hex().upper())
-                ldb(live_of(server, partition), "put", key, "0x" + changed[2:])
+                changed = "0x" + (changed[2:6] if cut else changed[2:])
+                ldb(live_of(server, partition), "put", key, changed)
                 return partition
     raise AssertionError("no message is stored")
 
 
-def test_a_difference_is_told_and_not_made_live(fleet):
+def test_a_difference_is_told_and_not_made_live(fleet, tmp_path):
     server = fleet.deployment().start()
     make_program(server)
     message = send(server.owner())["id"]
     where = at("programs", "acme", "messages", message)
     assert server.stop() == 0
     partition = damage_a_message(server)
+    config = tmp_path / "tidings.toml"
+    config.write_text("[history]\nsnapshot_every_kib = 1\nsnapshots = 4\n")
+    server.options = ("--config", config)  # not before: ldb spoils what was written in several parts
     server.start()
     platform = server.platform()
+    snapshots = server.directory / "snapshots" / f"p{partition}"
+    until("a snapshot has the damaged rows", lambda: send(
+        server.owner(), subject="More", body="x" * 1_000) and any(snapshots.glob("[0-9]*")))
+    auditor = server.client(server.token("auditor"))
+    past = ok(auditor.get(where, query={"as_of": "9999-01-01T00:00:00Z"})).position
+
+    def of_the_past():
+        """What an auditor and a backup are told."""
+        answer = ok(server.client(server.token("auditor")).get(where, query={"as_of": past}))
+        shown = run("show", "message", message, "--as-of", past, "--json", "--data",
+                    server.directory)
+        assert shown.returncode == 0 and json.loads(shown.stdout) == answer.json, shown
+        return answer.json["body"]
+    assert of_the_past() == "Hollo."
     assert ok(server.owner().get(where)).json["body"] == "Hollo."
 
     end = rebuild(platform)
@@ -244,9 +277,30 @@ def test_a_difference_is_told_and_not_made_live(fleet):
                  "--partition", partition, "--accept-difference")
     assert client.returncode == 0, client
     assert ok(server.owner().get(where)).json["body"] == "Hello."
+    assert of_the_past() == "Hello."
     check = rebuild(server.platform())
     check_equal(check)
     assert not (server.directory / "models" / f"p{partition}.differs").exists()
+
+
+def test_what_cannot_be_read_is_not_called_equal(fleet):
+    server = fleet.deployment().start()
+    make_program(server)
+    message = send(server.owner())["id"]
+    assert server.stop() == 0
+    partition = damage_a_message(server, cut=True)
+    server.start()
+    asked = ["rebuild", "--url", server.url, "--token", server.token("platform"), "--partition",
+             partition]
+    client = run(*asked)
+    assert client.returncode == 1 and "cannot be compared" in client.stdout, client
+    client = run(*asked, "--accept-difference")
+    assert client.returncode == 0 and "nothing was compared" in client.stdout, client
+    assert "equal" not in client.stdout
+    where = at("programs", "acme", "messages", message)
+    assert ok(server.owner().get(where)).json["body"] == "Hello."
+    done = run(*asked)
+    assert done.returncode == 0 and ", equal at" in done.stdout, done
 
 
 def change_layout(server, partition, version):
@@ -255,105 +309,6 @@ def change_layout(server, partition, version):
     value = ldb(live_of(server, partition), "get", key).strip()
     assert value in ("0x02",), value
     ldb(live_of(server, partition), "put", key, f"0x{version:02X}")
-
-
-def test_a_start_on_an_older_layout_makes_them_anew(fleet):
-    server = fleet.deployment().start()
-    message = long_log(server, 400)
-    assert server.stop() == 0
-    wanted = server.digests()
-    for partition in range(PARTITIONS):
-        change_layout(server, partition, 1)
-    report = server.doctor()
-    assert report.returncode == 1 and "older version" in report.stdout
-    server.start()
-    assert "older version" in server.errors.read_text()
-    assert ok(server.owner().get(at("programs", "acme", "messages", message))).json
-    assert ok(server.client().get("/readyz"))
-    assert ok(server.platform().get(REBUILD)).json["state"] == "none"
-    assert sorted(f.name for f in (server.directory / "models").iterdir()) == sorted(
-        name for p in range(PARTITIONS) for name in (f"p{p}.1", f"p{p}.live"))
-    server.restart()
-    assert server.stop() == 0
-    assert server.digests() == wanted
-
-
-def test_readiness_while_they_are_made_anew(fleet):
-    """Nobody is answered from what is not complete, and how long it will take is said."""
-    server = fleet.deployment().start()
-    prepare(server)
-    for number in range(5):
-        import_lines(server.platform(), "acme", [
-            {"id": f"i{number}-{n}", "email": f"i{n}@x.example", "tags": ["a", "b"]}
-            for n in range(20_000)])
-    partners = ok(server.owner().get(at("programs", "acme", "summary"))).json["partners"]
-    assert server.stop() == 0
-    for partition in range(PARTITIONS):
-        change_layout(server, partition, 1)
-    token = server.token("owner", "acme")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    not_ready, early = [], []
-    with subprocess.Popen([str(tidings.BINARY), "serve", "--data", str(server.directory),
-                           "--listen", f"127.0.0.1:{port}"],
-                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            deadline = time.monotonic() + 60
-            while True:
-                assert time.monotonic() < deadline and process.poll() is None
-                client = Client(("127.0.0.1", port), token)
-                try:
-                    ready = client.get("/readyz")
-                    summary = client.get(at("programs", "acme", "summary"))
-                except ConnectionError:
-                    continue
-                finally:
-                    client.close()
-                if summary.status == 200:
-                    break
-                not_ready.append(ready)
-                early.append(summary)
-        finally:
-            process.send_signal(signal.SIGTERM)
-    assert summary.json["partners"] == partners
-    assert all(answer.code == "not_caught_up" for answer in early)
-    told = [a.json["detail"] for a in not_ready if a.status == 503]
-    assert any("makes its read models anew" in one for one in told), told
-
-
-def test_a_kill_while_an_older_layout_is_left(fleet):
-    """Either generation is live at every moment, and what was made is not made again."""
-    server = fleet.deployment().start()
-    message = long_log(server, 2_000)
-    assert server.stop() == 0
-    wanted = server.digests()
-    for partition in range(PARTITIONS):
-        change_layout(server, partition, 1)
-    chance = random.Random(3)
-    for _ in range(4):
-        with open(server.errors, "ab") as errors:
-            process = subprocess.Popen(
-                [str(tidings.BINARY), "serve", "--data", str(server.directory), "--listen",
-                 "127.0.0.1:0"], stdout=subprocess.DEVNULL, stderr=errors)
-        time.sleep(0.05 + chance.random() * 0.3)
-        process.kill()
-        process.wait()
-    server.start()
-    assert ok(server.owner().get(at("programs", "acme", "messages", message))).json
-    assert server.stop() == 0
-    assert server.digests() == wanted
-
-
-def test_a_newer_layout_is_refused(fleet):
-    server = fleet.deployment().start()
-    make_program(server)
-    assert server.stop() == 0
-    change_layout(server, 0, 3)
-    with pytest.raises(StartFailed, match="newer version"):
-        server.start()
-    change_layout_back = ldb(live_of(server, 0), "get", "0x4D76657273696F6E").strip()
-    assert change_layout_back == "0x03"  # nothing was repaired in silence
 
 
 def test_one_at_a_time_and_wrong_input(fleet):
@@ -432,4 +387,6 @@ def test_on_kafka(cluster):
     first.start()
     second.start()
     assert "older version" in first.log()
+    assert first.metrics().total("tidings_rebuilds_total") == 0  # the start's own, and once
+    assert first.metrics().total("tidings_rebuilds_running") == 0
     assert cluster.check_equal() == wanted
