@@ -159,7 +159,7 @@ private:
     std::atomic<bool> cancelled_{false};  ///< the start: what is adopted from now on stops at once
     std::vector<EmbeddedLog*> embedded_logs_;  ///< by partition, owned by the hosts; empty on Kafka
     std::vector<Slot> slots_;                  ///< by partition
-    std::unique_ptr<Auditor> auditor_;         ///< null after stop()
+    std::unique_ptr<Auditor> auditor_;
     std::unique_ptr<kafka::EventPublisher> publisher_;  ///< null where nothing is published
     std::unique_ptr<History> history_;
     std::unique_ptr<Rebuilds> rebuilds_;  ///< null after stop()
