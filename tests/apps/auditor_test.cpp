@@ -32,8 +32,9 @@ private:
 
 /// An auditor of one log.
 struct Audited {
-    explicit Audited(std::size_t commits, std::function<void()> on_read = [] {},
-                     std::chrono::milliseconds patience = kPatience)
+    explicit Audited(
+        std::size_t commits, std::function<void()> on_read = [] {},
+        std::chrono::milliseconds patience = kPatience)
         : world(true),
           keys(KeyRing::open(directory.path()).value()),
           auditor(
