@@ -45,6 +45,12 @@ CheckpointCheck::CheckpointCheck(const Codec& codec, std::vector<Checkpoint> che
     : codec_(codec), checkpoints_(std::move(checkpoints)), models_(models) {
     std::sort(checkpoints_.begin(), checkpoints_.end(),
               [](const Checkpoint& a, const Checkpoint& b) { return a.size < b.size; });
+    for (std::size_t i = 0; i < checkpoints_.size(); ++i) {
+        if (checkpoints_[i].chain) by_sequence_.push_back(i);
+    }
+    std::sort(by_sequence_.begin(), by_sequence_.end(), [this](std::size_t a, std::size_t b) {
+        return checkpoints_[a].chain->sequence < checkpoints_[b].chain->sequence;
+    });
     if (models_ != nullptr) known_ = known_leaves(checkpoints_, *models_);
     compare_root(LogPosition{0});  // those of an empty tree
 }
@@ -108,8 +114,9 @@ bool CheckpointCheck::compare_root(LogPosition position) {
 
 /// The commit is the one after which a checkpoint was signed, if it is at its sequence.
 bool CheckpointCheck::compare_chain(const Envelope& envelope, LogPosition position) {
-    for (const Checkpoint& checkpoint : checkpoints_) {
-        if (!checkpoint.chain || checkpoint.chain->sequence != envelope.sequence) continue;
+    for (; chained_ < by_sequence_.size(); ++chained_) {
+        const Checkpoint& checkpoint = checkpoints_[by_sequence_[chained_]];
+        if (checkpoint.chain->sequence > envelope.sequence) break;
         if (checkpoint.chain->hash != envelope.hash || checkpoint.size != tree_.size()) {
             return fail(LogPosition{good_.value + 1}, {},
                         "commit " + std::to_string(envelope.sequence.value) +
@@ -132,8 +139,8 @@ bool CheckpointCheck::finish(const Tip& tip) {
                         ", but a checkpoint of " + leaves(checkpoint.size) +
                         " was signed: what follows was cut off");
     }
-    for (const Checkpoint& checkpoint : checkpoints_) {
-        if (!checkpoint.chain || checkpoint.chain->sequence <= tip.sequence) continue;
+    if (chained_ < by_sequence_.size()) {
+        const Checkpoint& checkpoint = checkpoints_[by_sequence_[chained_]];
         return fail(
             LogPosition{good_.value + 1}, {},
             "the log ends before commit " + std::to_string(checkpoint.chain->sequence.value) +

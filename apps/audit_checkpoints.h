@@ -47,6 +47,8 @@ private:
     std::uint64_t known_ = 0;  ///< leaves that `models_` has and a checkpoint vouches for
     merkle::Frontier tree_;
     std::size_t rooted_ = 0;  ///< of checkpoints_, the first whose size is not yet reached
+    std::vector<std::size_t> by_sequence_;  ///< of checkpoints_, those that name a commit
+    std::size_t chained_ = 0;               ///< of by_sequence_, the first not yet reached
     std::size_t confirmed_ = 0;
     LogPosition good_;  ///< up to here the log is what a checkpoint says
     std::optional<AuditFault> fault_;

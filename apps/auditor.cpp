@@ -10,8 +10,20 @@ namespace {
 constexpr std::size_t kWaiting = 64;            ///< questions; each is for a few megabytes at most
 constexpr std::size_t kPiece = 256 << 10;       ///< of lines
 constexpr std::size_t kReadAtOnce = 256 << 10;  ///< of commits that lines are made of
+constexpr std::size_t kReadForPiece = 1 << 20;  ///< of them; then it is others' turn
 
 Error overloaded(const char* why) { return {ErrorCode::overloaded, why, {}}; }
+Error stopped() { return overloaded("the broker is stopping"); }
+
+/// Storage failures of reads are thrown; nobody catches them on the auditor's thread.
+template <class Read>
+auto caught(Read read) -> decltype(read()) {
+    try {
+        return read();
+    } catch (const std::exception& error) {
+        return Error{ErrorCode::io, error.what(), {}};
+    }
+}
 
 Error gone(const Tip& tip) {
     return {
@@ -22,54 +34,80 @@ Error gone(const Tip& tip) {
 
 }  // namespace
 
-Auditor::Auditor(CheckpointSigner signer, OpenLog open, std::shared_ptr<const Keys> keys)
-    : signer_(std::move(signer)), open_(std::move(open)), keys_(std::move(keys)), thread_([this] {
+Auditor::Auditor(CheckpointSigner signer, OpenLog open, std::shared_ptr<const Keys> keys,
+                 std::chrono::milliseconds patience)
+    : signer_(std::move(signer)), open_(std::move(open)), keys_(std::move(keys)), patience_(patience), thread_([this] {
           name_thread("auditor");
           run();
       }) {}
 
-Auditor::~Auditor() {
+Auditor::~Auditor() { stop(); }
+
+void Auditor::stop() {
     {
         const std::lock_guard lock(mutex_);
         stopping_ = true;
     }
     wake_.notify_one();
-    thread_.join();
-    for (const Question& question : waiting_) {
-        question.answer(overloaded("the broker is stopping"));
+    if (thread_.joinable()) thread_.join();
+    std::deque<Question> left;
+    {
+        const std::lock_guard lock(mutex_);
+        left.swap(waiting_);
+    }
+    for (const Question& question : left) question.answer(stopped());
+}
+
+void Auditor::expire() {
+    std::vector<Question> late;
+    {
+        const std::lock_guard lock(mutex_);
+        const auto now = Clock::now();
+        while (!waiting_.empty() && waiting_.front().until <= now) {
+            late.push_back(std::move(waiting_.front()));
+            waiting_.pop_front();
+        }
+    }
+    for (const Question& question : late) {
+        question.answer(overloaded("audits before this one take long: ask again"));
     }
 }
 
-void Auditor::ask(Question question) const {
+void Auditor::ask(PartitionId partition, Answer answer) const {
     {
         const std::lock_guard lock(mutex_);
-        if (waiting_.size() < kWaiting) {
-            waiting_.push_back(std::move(question));
+        if (!stopping_ && waiting_.size() < kWaiting) {
+            waiting_.push_back({partition, std::move(answer), Clock::now() + patience_});
             wake_.notify_one();
             return;
         }
     }
-    question.answer(overloaded("too many audits read the log"));
+    answer(stopping_ ? stopped() : overloaded("too many audits read the log"));
 }
 
 void Auditor::read_commits(PartitionId partition, LogPosition from, std::size_t max_bytes,
                            Done done) const {
-    ask({partition, [from, max_bytes, done = std::move(done)](Result<OpenedLog*> log) {
-             if (!log) return done(log.error());
-             std::vector<CommitRecord> records;
-             const Result<void> read = (*log)->commits->read_commits(from, max_bytes, records);
-             if (!read) return done(read.error());
-             done(std::move(records));
-         }});
+    ask(partition, [from, max_bytes, done = std::move(done)](Result<OpenedLog*> log) {
+        using Records = std::vector<CommitRecord>;
+        done(caught([&]() -> Result<Records> {
+            if (!log) return log.error();
+            Records records;
+            const auto read = (*log)->commits->read_commits(from, max_bytes, records);
+            if (!read) return read.error();
+            return records;
+        }));
+    });
 }
 
 void Auditor::read_lines(LinesQuestion question, LinesDone done) const {
     const PartitionId partition = question.partition;
-    ask({partition,
-         [this, question = std::move(question), done = std::move(done)](Result<OpenedLog*> log) {
-             if (!log) return done(log.error());
-             done(lines(**log, question));
-         }});
+    ask(partition,
+        [this, question = std::move(question), done = std::move(done)](Result<OpenedLog*> log) {
+            done(caught([&]() -> Result<LogLines> {
+                if (!log) return log.error();
+                return lines(**log, question);
+            }));
+        });
 }
 
 void Auditor::run() {
@@ -80,7 +118,7 @@ void Auditor::run() {
         const Question question = std::move(waiting_.front());
         waiting_.pop_front();
         lock.unlock();
-        question.answer(log_of(question.partition));
+        question.answer(caught([&] { return log_of(question.partition); }));
         lock.lock();
     }
 }
@@ -102,12 +140,15 @@ Result<LogLines> Auditor::lines(OpenedLog& log, const LinesQuestion& question) c
     if (out.tip.sequence.value == 0) {
         out.tip = Tip{.hash = genesis.hash, .next_record = LogPosition{1}};
     }
-    while (out.tip.sequence < question.last && out.text.size() < kPiece) {
+    std::size_t bytes = 0;
+    while (out.tip.sequence < question.last && out.text.size() < kPiece && bytes < kReadForPiece) {
+        if (stopping_) return stopped();
         std::vector<CommitRecord> records;
         const auto read = log.commits->read_commits(out.tip.next_record, kReadAtOnce, records);
         if (!read) return read.error();
         if (records.empty()) return gone(out.tip);
         for (CommitRecord& record : records) {
+            bytes += record.bytes.size();
             const auto envelope = codec_.decode_envelope(record.bytes);
             if (!envelope) return envelope.error();
             const Verdict verdict = judge(genesis, out.tip, *envelope);

@@ -239,6 +239,14 @@ PartitionAudit verify_partition(AuditedLog& log, LogPosition end, const Config& 
     return audit;
 }
 
+/// Of those partitions only what the log says of itself is verified.
+void tell_uncovered(const Logs& logs, const CheckpointsByPartition& checkpoints) {
+    for (const auto& log : logs) {
+        if (checkpoints.contains(log->genesis().partition)) continue;
+        std::fprintf(stderr, "no checkpoint for %s\n", name_of_partition(*log).c_str());
+    }
+}
+
 int verify(const Options& options) {
     const Result<Config> config = named_config(options);
     if (!config) return report(config.error());
@@ -260,6 +268,7 @@ int verify(const Options& options) {
         return audit.fault.has_value();
     });
     print_verified(*logs, audits, sound, options.json);
+    if (!options.checkpoints.empty()) tell_uncovered(*logs, *checkpoints);
     return sound ? kDone : kRefused;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "apps/audit_log.h"
+#include "apps/data_directory.h"
 #include "apps/logging.h"
 #include "apps/personal_keys.h"
 #include "connectors/positions.h"
@@ -69,7 +70,8 @@ Result<CommandHistory> CommandHistory::open(const PlaceOptions& options) {
     settings.keys = std::move(*keys);
     if (::access(config->data.c_str(), W_OK) != 0) {  // someone else's, or on Kafka alone
         settings.scratch = std::filesystem::temp_directory_path() /
-                           ("tidings-history-" + std::to_string(::getuid()));
+                           ("tidings-history-" + std::to_string(::geteuid()));
+        if (const auto made = make_private_directory(settings.scratch); !made) return made.error();
     }
     settings.open_log = [logs = std::make_shared<std::vector<std::unique_ptr<AuditedLog>>>(
                              std::move(*opened))](PartitionId partition) {

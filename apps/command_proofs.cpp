@@ -3,6 +3,7 @@
 // broker that runs (--url), or read the directory of one that is stopped.
 #include "apps/command_proofs.h"
 
+#include <charconv>
 #include <cstdio>
 #include <filesystem>
 
@@ -87,13 +88,25 @@ public:
         if (!config->cluster_brokers.empty()) {
             return usage("the log is on Kafka: ask a broker that runs, with --url and --token");
         }
-        auto readers = open_log_readers(config->data, EmbeddedLogReader::Mode::offline);
-        if (!readers) return readers.error();
+        const auto partitions = count_partitions(config->data);
+        if (!partitions) return partitions.error();
+        if (*partitions == 0) return usage("there is no log in " + config->data);
         auto lock = LockFile::acquire(config->data);
         if (!lock) {
             return Error{
                 lock.error().code, lock.error().detail + "; ask it, with --url and --token", {}};
         }
+        auto readers = open_log_readers(config->data, EmbeddedLogReader::Mode::offline);
+        if (!readers) return readers.error();
+        const auto key = KeyRing::read_checkpoint_key(keys_home(*config));  // none is made here
+        if (!key && key.error().code == ErrorCode::not_found) {
+            return Error{ErrorCode::not_found,
+                         key.error().detail +
+                             ": restore it; otherwise the broker makes another when it starts, and "
+                             "auditors need its verifier key",
+                         {}};
+        }
+        if (!key) return key.error();
         auto keys = KeyRing::open(keys_home(*config), config->deployment_key_file);
         if (!keys) return keys.error();
         return std::unique_ptr<Stopped>(
@@ -260,6 +273,20 @@ Result<std::string> listed_keys(const Result<std::string>& list) {
     return out;
 }
 
+/// How many partitions the log has.
+Result<std::uint64_t> listed_partitions(const Result<std::string>& list) {
+    if (!list) return list.error();
+    const auto json = parse_json(*list);
+    const JsonValue* count = json ? json->find("partitions") : nullptr;
+    std::uint64_t out = 0;
+    if (count == nullptr || !count->is_number() ||
+        std::from_chars(count->text.data(), count->text.data() + count->text.size(), out).ec !=
+            std::errc()) {
+        return Error{ErrorCode::malformed, "the broker's answer says no number of partitions", {}};
+    }
+    return out;
+}
+
 int checkpoint(const Options& options) {
     if (options.url.empty()) return print(of_directory(options, checkpoints_of));
     const std::string target = "/v1/audit/checkpoint";
@@ -267,12 +294,14 @@ int checkpoint(const Options& options) {
     if (options.partition) {
         return print(ask(options, target + Query().add("partition", options.partition).text()));
     }
-    const auto list = ask(options, target);
-    if (!list) return report(list.error());
-    const auto notes = split_notes(*list);
-    if (!notes) return report(notes.error());
+    const auto partitions = listed_partitions(ask(options, target));
+    if (!partitions) return report(partitions.error());
     std::string out;
-    for (const std::string& note : *notes) out += (out.empty() ? "" : "\n") + note;
+    for (std::uint64_t p = 0; p < *partitions; ++p) {  // a process lists those that it holds
+        const auto note = ask(options, target + "?partition=" + std::to_string(p));
+        if (!note) return report(note.error());
+        out += (out.empty() ? "" : "\n") + *note;
+    }
     return print(out);
 }
 
@@ -334,7 +363,7 @@ int check_growth(const std::string& proof, const std::string& earlier,
     if (!note) return report(note.error());
     const auto grown = check_consistency(proof, *note, keys);
     if (!grown) return report(grown.error());
-    std::printf("ok     nothing of the tree of %llu leaves was changed or removed since\n",
+    std::printf("ok     no outcome of the tree of %llu leaves was changed or removed since\n",
                 static_cast<unsigned long long>(grown->from.size));
     print_checkpoint(grown->to);
     return kDone;

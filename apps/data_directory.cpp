@@ -71,6 +71,21 @@ Result<void> make_data_directory(const fs::path& data) {
     return {};
 }
 
+Result<void> make_private_directory(const fs::path& directory) {
+    if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST) {
+        return io_error("cannot make " + directory.string(), {errno, std::generic_category()});
+    }
+    struct stat found {};
+    if (::lstat(directory.c_str(), &found) == 0 && S_ISDIR(found.st_mode) &&
+        found.st_uid == ::geteuid() && (found.st_mode & 077) == 0) {
+        return {};
+    }
+    return Error{
+        ErrorCode::usage,
+        directory.string() + " is not a directory of this user's alone: remove it, or set TMPDIR",
+        {}};
+}
+
 Result<void> write_durably(const fs::path& path, const std::string& content) {
     const auto failed = [&path] {
         return Error{ErrorCode::io, "cannot write " + path.string() + ": " + std::strerror(errno)};

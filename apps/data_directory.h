@@ -21,6 +21,9 @@ std::filesystem::path models_directory(const std::filesystem::path& data);
 
 /// Creates it, readable by its owner alone, if it is missing. Errors: io.
 Result<void> make_data_directory(const std::filesystem::path& data);
+/// The same where others may write too, as in /tmp. Errors: io, usage (what is there is not a
+/// directory of this user's that is closed to others).
+Result<void> make_private_directory(const std::filesystem::path& directory);
 
 /// How many partitions lie in log/; 0: none yet. Errors: io, log_mismatch (one is missing).
 Result<std::uint32_t> count_partitions(const std::filesystem::path& data);

@@ -102,15 +102,11 @@ History::~History() {
 }
 
 History::Key History::key_of(PartitionId partition, const PastEnd& end) {
-    return {partition, end.last, end.program, end.time, end.event};
-}
-
-History::Key History::final_key_of(PartitionId partition, const PastEnd& end) {
     return {partition, end.program ? Sequence{} : end.last, end.program, end.time, end.event};
 }
 
 std::shared_ptr<const Past> History::look_up(PartitionId partition, const PastEnd& end) {
-    const Key key = final_key_of(partition, end);
+    const Key key = key_of(partition, end);
     for (auto at = kept_.begin(); at != kept_.end(); ++at) {
         if (at->first != key) continue;
         kept_.splice(kept_.begin(), kept_, at);
@@ -123,7 +119,7 @@ std::shared_ptr<const Past> History::look_up(PartitionId partition, const PastEn
 std::shared_ptr<const Past> History::keep(PartitionId partition, const PastEnd& end,
                                           std::shared_ptr<const Past> past) {
     if (end.program && !past->is_final()) return nullptr;  // later commits may belong to it
-    kept_.emplace_front(final_key_of(partition, end), std::move(past));
+    kept_.emplace_front(key_of(partition, end), std::move(past));
     if (kept_.size() <= options_.kept) return nullptr;
     past = std::move(kept_.back().second);
     kept_.pop_back();
@@ -139,9 +135,13 @@ void History::ask(PartitionId partition, const PastEnd& end, bool quick, Done do
             const Key key = key_of(partition, end);
             const auto [build, is_new] = builds_.try_emplace(key);
             build->second.partition = partition;
-            build->second.end = end;
+            if (is_new) build->second.end = end;
+            if (!build->second.begun && build->second.end.last < end.last) {
+                build->second.end.last = end.last;
+            }
             build->second.found = found;
-            build->second.waiters.push_back({std::move(done), Clock::now() + options_.patience});
+            build->second.waiters.push_back(
+                {std::move(done), Clock::now() + options_.patience, end.last});
             ++waiting_;
             if (is_new) queue_.push_back(key);
             while (threads_.size() < options_.builders) threads_.emplace_back([this] { run(); });
@@ -235,6 +235,22 @@ void History::run() {
     }
 }
 
+/// What was built is not final: who knows of later commits waits on, for what they change.
+void History::ask_on(std::pair<const Key, Build>& build, std::vector<Waiter>& waiters) {
+    Build& next = build.second;
+    const auto later = std::stable_partition(
+        waiters.begin(), waiters.end(), [&](const Waiter& w) { return w.last <= next.end.last; });
+    if (later == waiters.end()) return;
+    for (auto waiter = later; waiter != waiters.end(); ++waiter) {
+        next.end.last = std::max(next.end.last, waiter->last);
+        next.waiters.push_back(std::move(*waiter));
+    }
+    waiters.erase(later, waiters.end());
+    next.begun = false;
+    queue_.push_back(build.first);
+    wake_.notify_one();
+}
+
 void History::finish(const Key& key, const Result<std::shared_ptr<const Past>>& past, bool is_new) {
     std::vector<Waiter> waiters;
     std::shared_ptr<const Past> gone;
@@ -253,9 +269,10 @@ void History::finish(const Key& key, const Result<std::shared_ptr<const Past>>& 
         } else if (!past) {
             ++figures_.failed;
         }
-        waiters = std::move(build->second.waiters);
+        waiters.swap(build->second.waiters);
+        if (past && is_new && !(*past)->is_final()) ask_on(*build, waiters);
         waiting_ -= waiters.size();
-        builds_.erase(build);
+        if (build->second.waiters.empty()) builds_.erase(build);
     }
     for (const Waiter& waiter : waiters) waiter.done(past);
 }

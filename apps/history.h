@@ -75,6 +75,7 @@ private:
     struct Waiter {
         Done done;
         Clock::time_point until;
+        Sequence last;  ///< that it knows of
     };
     struct Build {
         PartitionId partition;
@@ -91,9 +92,8 @@ private:
     };
 
     History(HistoryOptions options, std::filesystem::path scratch, LockFile lock);
+    /// The last commit counts only where nothing else rules: it is the tip, which moves.
     static Key key_of(PartitionId partition, const PastEnd& end);
-    /// What is kept under: the last commit counts only where nothing else rules.
-    static Key final_key_of(PartitionId partition, const PastEnd& end);
     // Under mutex_.
     std::shared_ptr<const Past> look_up(PartitionId partition, const PastEnd& end);
     /// Returns what had to go for it, to be destroyed without the lock.
@@ -102,6 +102,7 @@ private:
     Result<std::shared_ptr<const Past>> build(PartitionId partition, const PastEnd& end);
     Result<std::shared_ptr<const Past>> reach(PartitionId partition, const PastEnd& end);
     Result<CommitSource*> source_of(PartitionId partition);
+    void ask_on(std::pair<const Key, Build>& build, std::vector<Waiter>& waiters);
     void finish(const Key& key, const Result<std::shared_ptr<const Past>>& past, bool is_new);
     void run();
 

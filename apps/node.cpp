@@ -135,7 +135,7 @@ void Node::stop(std::chrono::milliseconds grace) {
     if (eraser_) eraser_->stop();
     if (sealer_) sealer_->stop();
     publisher_.reset();
-    auditor_.reset();
+    if (auditor_) auditor_->stop();
     rebuilds_.reset();
     if (history_) history_->stop();
     for (const Slot& slot : slots_) {
@@ -161,6 +161,7 @@ void Node::run_timer() {
         for (std::uint32_t p = 0; p < partitions(); ++p) {
             if (PartitionHost* host = host_of(PartitionId{p})) host->expire();
         }
+        auditor_->expire();
         history_->expire();
         const Result<Timestamp> stamp = clock_.stamp();  // follows small steps also while idle
         if (stamp.has_value() == trusted) continue;

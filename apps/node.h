@@ -171,7 +171,7 @@ private:
     std::vector<Slot> slots_;                  ///< by partition
     std::unique_ptr<Sealer> sealer_;
     std::unique_ptr<Eraser> eraser_;
-    std::unique_ptr<Auditor> auditor_;                  ///< null after stop()
+    std::unique_ptr<Auditor> auditor_;
     std::unique_ptr<kafka::EventPublisher> publisher_;  ///< null where nothing is published
     std::unique_ptr<History> history_;
     std::unique_ptr<Rebuilds> rebuilds_;  ///< null after stop()

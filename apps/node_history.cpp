@@ -75,7 +75,8 @@ void Node::read_past(const ProgramId& program, AsOf as_of,
     } else {
         const Timestamp time = std::get<Timestamp>(as_of);
         const auto view = live->program(program);
-        if (view && view->log_time > time) {
+        if (!view) return done(Error{ErrorCode::not_found, "no such program", {}});
+        if (view->log_time > time) {
             end.program = program;
             end.time = time;
         }
@@ -90,8 +91,10 @@ void Node::receipt(const ProgramId& program, EventNumber message,
                    const std::optional<PartnerId>& partner,
                    const std::function<void(Result<SendReceipt>)>& done) {
     const PartitionId partition = partition_of(program);
+    const ReadModelsPtr live = read(partition);
     PastEnd end;
-    end.last = read(partition)->tip().sequence;
+    end.last = live->tip().sequence;
+    if (!live->program(program)) return done(Error{ErrorCode::not_found, "no such message", {}});
     end.program = program;
     end.event = message;
     history_->ask(partition, end, false,

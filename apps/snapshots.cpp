@@ -195,7 +195,11 @@ Result<void> Snapshots::find_newest(const Tip& tip) {
     if (!all) return all.error();
     for (const Sequence sequence : *all) {
         auto mark = read_mark(directory_ / std::to_string(sequence.value));
-        if (!mark) return mark.error();
+        if (!mark && mark.error().code == ErrorCode::newer_format) return mark.error();
+        if (!mark) {
+            if (auto removed = remove_unreadable(sequence, mark.error()); !removed) return removed;
+            continue;
+        }
         if (mark->log != genesis_.log || mark->partition != genesis_.partition) {
             return Error{ErrorCode::log_mismatch,
                          directory_.string() + " holds snapshots of another log",
@@ -285,6 +289,11 @@ Result<void> Snapshots::remove_all() {
     for (const Sequence sequence : *all) {
         if (auto removed = remove(sequence); !removed) return removed;
     }
+    for (const char* left : {kMaking, kRemoving}) {  // by a process that died
+        std::error_code error;
+        fs::remove_all(directory_ / left, error);
+        if (error) return io_error("cannot remove " + (directory_ / left).string(), error);
+    }
     return {};
 }
 
@@ -302,16 +311,28 @@ Result<void> Snapshots::remove(Sequence sequence) {
 Result<void> Snapshots::remove_surplus() {
     const auto all = list_snapshots(directory_);
     if (!all) return all.error();
+    std::vector<Sequence> sequences;
     std::vector<std::uint64_t> log_bytes;
     for (const Sequence sequence : *all) {
         const auto mark = read_mark(directory_ / std::to_string(sequence.value));
-        if (!mark) return mark.error();
+        if (!mark) {
+            if (auto removed = remove_unreadable(sequence, mark.error()); !removed) return removed;
+            continue;
+        }
+        sequences.push_back(sequence);
         log_bytes.push_back(mark->log_bytes);
     }
     for (const std::size_t index : policy_.surplus(log_bytes)) {
-        if (auto removed = remove((*all)[index]); !removed) return removed;
+        if (auto removed = remove(sequences[index]); !removed) return removed;
     }
     return {};
+}
+
+/// Whoever asks about the past passes it over; nothing is lost with it but time.
+Result<void> Snapshots::remove_unreadable(Sequence sequence, const Error& why) {
+    ++figures_.failed;
+    spdlog::error("partition={} removes a snapshot: {}", genesis_.partition.value, why.detail);
+    return remove(sequence);
 }
 
 }  // namespace tidings::apps

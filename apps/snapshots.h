@@ -88,8 +88,9 @@ public:
 private:
     Result<void> find_newest(const Tip& tip);
     Result<void> take(Models& models, std::uint64_t log_bytes);
-    Result<void> remove(Sequence sequence);
     Result<void> remove_surplus();
+    Result<void> remove_unreadable(Sequence sequence, const Error& why);
+    Result<void> remove(Sequence sequence);
 
     const std::filesystem::path directory_;
     const Genesis genesis_;

@@ -35,9 +35,10 @@ public:
         std::optional<ProgramId> program = {};  ///< of this one alone
     };
     using LinesDone = std::function<void(Result<LogLines>)>;
-    /// At least one commit's lines, of those from `after` to `last`, and as many as make a piece of
-    /// moderate size. REQUIRES: the log has `last`, and `after` lies before it. Errors: as
-    /// read_commits, log_mismatch (the log does not continue `after`), newer_format.
+    /// Reads at least one commit, of those from `after` to `last`, and as many as make a piece of
+    /// moderate size: of a stretch without a line for `program` nothing but the tip behind it.
+    /// REQUIRES: the log has `last`, and `after` lies before it. Errors: as read_commits,
+    /// log_mismatch (the log does not continue `after`), newer_format.
     virtual void read_lines(LinesQuestion question, LinesDone done) const = 0;
 };
 

@@ -273,6 +273,14 @@ Result<ProvenGrowth> check_consistency(std::string_view text, std::string_view e
     if (!merkle::verify_consistency(*from, *to, *path, older->root, newer->root)) {
         return untrue("the later tree is not the earlier one, grown");
     }
+    if (older->chain && newer->chain) {  // which also holds what the tree does not: the commands
+        if (newer->chain->sequence < older->chain->sequence) {
+            return untrue("the later checkpoint names an earlier commit than the earlier one");
+        }
+        if (*from == *to && *older->chain != *newer->chain) {
+            return untrue("the two checkpoints name different commits for the same tree");
+        }
+    }
     return ProvenGrowth{std::move(*older), std::move(*newer)};
 }
 

@@ -1,5 +1,5 @@
 // Proofs about a partition's Merkle tree: made from the read models and the log, and checked from
-// their JSON and a public key alone. The forms are in docs/audit.md.
+// their JSON and a public key alone. The forms are in docs/operations.md.
 #pragma once
 
 #include <optional>

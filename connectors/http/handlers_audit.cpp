@@ -73,7 +73,8 @@ Result<Response> list_checkpoints(Api& api) {
     const CheckpointSigner& signer = api.options.audit->signer();
     std::string body;
     JsonWriter json(body);
-    json.open_object().key("data").open_array();
+    json.open_object().key("partitions").number(api.broker.partitions());
+    json.key("data").open_array();
     for (std::uint32_t p = 0; p < api.broker.partitions(); ++p) {
         const PartitionId partition{p};
         if (!api.broker.holds(partition)) continue;

@@ -224,6 +224,62 @@ TEST_CASE("a history keeps what was asked for last, and answers everyone") {
     CHECK((*first)->models().program_digests() == grown.digests[7]);  // who holds it keeps it
 }
 
+TEST_CASE("equal questions are one, also while the log goes on") {
+    Grown grown(9);
+    HistoryOptions options;
+    options.data = grown.directory.path();
+    options.builders = 1;
+    std::promise<void> begun, may_build;
+    options.open_log = [&](PartitionId) -> Result<std::unique_ptr<CommitSource>> {
+        begun.set_value();
+        may_build.get_future().wait();
+        return std::unique_ptr<CommitSource>(std::make_unique<AuditWorld>(grown.world));
+    };
+    std::uint64_t position = 20;  // of some event
+    Outcome outcome;
+    while (outcome.events.empty()) outcome = grown.world.outcomes(++position).front();
+    auto history = std::move(History::open(options).value());
+    std::vector<std::future<Result<std::shared_ptr<const Past>>>> answers;
+    const auto ask = [&](Sequence last) {
+        auto promise = std::make_shared<std::promise<Result<std::shared_ptr<const Past>>>>();
+        answers.push_back(promise->get_future());
+        history->ask(PartitionId{0},
+                     {.last = last, .program = outcome.program, .event = outcome.first_event},
+                     false, [promise](auto past) { promise->set_value(std::move(past)); });
+    };
+    ask(Sequence{position - 1});  // before the event is in the log
+    begun.get_future().wait();
+    for (std::uint64_t last = position; last <= grown.last(); ++last) {
+        if (answers.size() < 20) ask(Sequence{last});
+    }
+    may_build.set_value();
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+        const auto past = answers[i].get();
+        REQUIRE(past.has_value());
+        CHECK((*past)->is_final() == (i > 0));  // nobody is told of less than is known to be there
+        CHECK(sequence_of(**past) == position - 1);
+    }
+    CHECK(history->figures().built == 2);
+    history->stop();
+}
+
+TEST_CASE("a snapshot whose mark cannot be read is removed, and others are made") {
+    Grown grown(10);
+    const auto all = list_snapshots(grown.snapshot_directory()).value();
+    REQUIRE(all.size() >= 2);
+    std::ofstream(grown.snapshot_directory() / std::to_string(all.back().value) / "snapshot.json");
+    auto models = Models::open({.directory = grown.directory.path() / "models"}).value();
+    testing::MemoryLog log(grown.world.store);
+    Snapshots snapshots(grown.snapshot_directory(), grown.world.genesis(),
+                        {.every = 4'000, .most = 8});
+    snapshots.open(log, models->tip());
+    CHECK(list_snapshots(grown.snapshot_directory()).value().size() == all.size() - 1);
+    CHECK(snapshots.figures().failed == 1);
+    snapshots.take_if_due(*models, 100'000);
+    CHECK(snapshots.figures().taken == 1);
+    CHECK(list_snapshots(grown.snapshot_directory()).value().back() == models->tip().sequence);
+}
+
 TEST_CASE("snapshots stand evenly in the log, and never too many") {
     for (const std::uint64_t most : {1, 2, 5, 16}) {
         const SnapshotPolicy policy{.every = 100, .most = most};

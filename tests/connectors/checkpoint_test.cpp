@@ -124,6 +124,28 @@ TEST_CASE("other lines of a checkpoint are left alone, malformed ones of ours ar
     }
 }
 
+TEST_CASE("two checkpoints of one tree name the same commit, later ones no earlier commit") {
+    const Signing signing;
+    const auto note = [&](std::uint64_t sequence, const char* hash) {
+        TreeHead head;
+        head.size = 9;
+        head.root = sha256("root");
+        head.tip.sequence = {sequence};
+        head.tip.hash = sha256(hash);
+        return signing.signer().sign({2}, head);
+    };
+    const auto check = [&](const std::string& later) {
+        return check_consistency(to_json(ConsistencyProof{9, 9, {}, later}), note(4, "four"),
+                                 {signing.signer().key({2})});
+    };
+    CHECK(check(note(4, "four")).has_value());
+    for (const std::string& other : {note(4, "altered"), note(5, "four"), note(3, "four")}) {
+        const auto grown = check(other);
+        REQUIRE_FALSE(grown.has_value());
+        CHECK(grown.error().code == ErrorCode::log_mismatch);
+    }
+}
+
 TEST_CASE("what an event may be called") {
     const ProgramId acme{"acme"};
     CHECK(parse_event_name("17", acme)->number == EventNumber{17});
