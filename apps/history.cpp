@@ -316,7 +316,6 @@ Result<void> History::wait_forgotten(PartitionId partition) const {
     }
     return {};
 }
-}
 
 void History::expire() {
     std::vector<Waiter> late;

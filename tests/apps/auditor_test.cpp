@@ -47,7 +47,7 @@ struct Audited {
                           return world.read_commands(from, bytes, out);
                       })};
               },
-              patience) {
+              nullptr, patience) {
         world.play(3, commits);
     }
     Sequence last() const { return Sequence{world.store.commits.size() - 1}; }

@@ -3,6 +3,7 @@
 
 #include "apps/data_directory.h"
 #include "apps/generations.h"
+#include "apps/snapshots.h"
 #include "events/codec.h"
 #include "projections/key.h"
 #include "projections/rows.h"
@@ -23,7 +24,9 @@ const PartitionId kPartition = route(kAcme, 2);
 class Data {
 public:
     Data() {
-        const auto node = start_node(node_options(path()));
+        NodeOptions options = node_options(path());
+        options.snapshots.every = 1;
+        const auto node = start_node(options);
         apply(*node, kAcme, program_body());
         apply(*node, kAcme, partners_body(3));
         message_ = apply(*node, kAcme, send_body()).outcome.answer;
@@ -47,14 +50,14 @@ public:
         fs::copy(generations().live().value(), to, fs::copy_options::recursive);
         return to;
     }
-    /// Stored texts end too early: whoever reads them finds out.
+    /// Stored sets of recipients end too early: whoever reads them finds out.
     void damage(const fs::path& models) const {
         const auto store = open_rocks_store({models, nullptr});
         if (!store) FAIL(store.error().detail);
         const auto batch = (*store)->new_batch();
-        const Key texts(Table::message_text);
+        const Key recipients(Table::recipients);
         int damaged = 0;
-        (*store)->scan(texts.view(), prefix_end(texts.view()), false,
+        (*store)->scan(recipients.view(), prefix_end(recipients.view()), false,
                        [&](std::string_view key, std::string_view value) {
                            batch->put(key, value.substr(0, 1));
                            return ++damaged > 0;
@@ -89,8 +92,6 @@ TEST_CASE("read models of an older layout are made anew, and stay until that is 
     const Data data;
     const fs::path first = data.generations().live().value();
     data.set_layout(first, 1);
-    fs::create_directories(data.path() / "snapshots" / ("p" + std::to_string(kPartition.value)) /
-                           "3");
     SECTION("at once") {}
     SECTION("after a process that had opened them, and died") {
         spdlog::set_level(spdlog::level::off);
@@ -113,8 +114,7 @@ TEST_CASE("read models of an older layout are made anew, and stay until that is 
         CHECK(data.generations().live().value() != first);
         CHECK_FALSE(fs::exists(first));
         apply(*node, kAcme, open_body(data.message(), 0));  // unchanged: it knows of the first
-        CHECK_FALSE(
-            fs::exists(data.path() / "snapshots" / ("p" + std::to_string(kPartition.value)) / "3"));
+        CHECK_FALSE(fs::exists(snapshots_directory(data.path(), kPartition) / "2"));
     }
     data.check(*start_node(node_options(data.path())));
 }
@@ -178,9 +178,8 @@ TEST_CASE("rebuilt read models that cannot be read are never made live") {
 TEST_CASE("live read models that cannot be read are replaced if that is accepted") {
     const Data data;
     data.damage(data.generations().live().value());
-    const fs::path snapshot =
-        data.path() / "snapshots" / ("p" + std::to_string(kPartition.value)) / "3";
-    fs::create_directories(snapshot);
+    const fs::path snapshot = snapshots_directory(data.path(), kPartition) / "2";
+    REQUIRE(fs::exists(snapshot));
     const auto node = start_node(node_options(data.path()));
     REQUIRE(node->rebuilder().rebuild({kPartition}, false).has_value());
     const RebuildProgress failed = await_end(node->rebuilder());
