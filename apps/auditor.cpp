@@ -36,7 +36,11 @@ Error gone(const Tip& tip) {
 
 Auditor::Auditor(CheckpointSigner signer, OpenLog open, std::shared_ptr<const Keys> keys,
                  std::chrono::milliseconds patience)
-    : signer_(std::move(signer)), open_(std::move(open)), keys_(std::move(keys)), patience_(patience), thread_([this] {
+    : signer_(std::move(signer)),
+      open_(std::move(open)),
+      keys_(std::move(keys)),
+      patience_(patience),
+      thread_([this] {
           name_thread("auditor");
           run();
       }) {}

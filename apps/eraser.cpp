@@ -2,6 +2,7 @@
 
 #include <spdlog/spdlog.h>
 
+#include <chrono>
 #include <map>
 
 #include "connectors/thread_name.h"
@@ -11,6 +12,7 @@ namespace tidings::apps {
 namespace {
 
 constexpr std::size_t kWaiting = 1'024;
+constexpr std::chrono::seconds kAgain{30};  ///< what failed on the way
 
 Error overloaded(const char* why) { return {ErrorCode::overloaded, why, {}}; }
 
@@ -51,13 +53,22 @@ void Eraser::erase(Command command, Broker::Erased done) {
 void Eraser::run() {
     std::unique_lock lock(mutex_);
     while (true) {
-        wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+        const auto due = [this] { return stopping_ || !queue_.empty(); };
+        if (!unfinished_) {
+            wake_.wait(lock, due);
+        } else if (!wake_.wait_for(lock, kAgain, due)) {
+            lock.unlock();
+            finish_again();
+            lock.lock();
+            continue;
+        }
         if (stopping_) return;
         std::vector<Job> jobs = std::exchange(queue_, {});
         lock.unlock();
         try {  // storage failures of reads are thrown
             work(jobs);
         } catch (const std::exception& thrown) {
+            unfinished_ = true;
             for (Job& job : jobs) job.failed = Error{ErrorCode::io, thrown.what(), {}};
         }
         for (Job& job : jobs) {
@@ -102,6 +113,7 @@ void Eraser::destroy(Job& job) {
     if (destroyed) {
         job.erasure.keys = *destroyed;
     } else {
+        unfinished_ = true;
         job.failed = destroyed.error();
     }
 }
@@ -119,20 +131,21 @@ void Eraser::work(std::vector<Job>& jobs) {
         }
     }
     for (auto& [partition, done] : erased) {
-        std::set<ProgramId> programs;
+        std::vector<KeyOwner> partners;
         std::vector<PlainRecords> plain;
         for (const Job* job : done) {
-            programs.insert(job->command.program);
+            partners.push_back(job->owner());
             const PartnerPtr partner = steps_.find(job->owner());
             plain.push_back({job->owner().program, job->owner().partner,
                              partner ? partner->ordinal : PartnerOrdinal{}});
         }
-        Result<void> cleaned = steps_.clean(partition, programs);
+        Result<void> cleaned = steps_.clean(partition, partners);
         if (cleaned) cleaned = steps_.count_plain(partition, plain);
         for (std::size_t i = 0; i < done.size(); ++i) {
             Job& job = *done[i];
             Result<void> ended = cleaned ? keys_->forget_retired(job.owner()) : cleaned;
             if (!ended) {
+                unfinished_ = true;
                 job.failed = ended.error();
                 continue;
             }
@@ -145,6 +158,18 @@ void Eraser::work(std::vector<Job>& jobs) {
     }
 }
 
+/// What was decided, and failed afterwards: whoever asked was told so, and need not ask again.
+void Eraser::finish_again() {
+    Result<void> finished;
+    try {
+        finished = finish_begun();
+    } catch (const std::exception& thrown) {
+        finished = Error{ErrorCode::io, thrown.what(), {}};
+    }
+    unfinished_ = !finished;
+    if (!finished) spdlog::warn("an erasure is not finished: {}", finished.error().detail);
+}
+
 Result<void> Eraser::finish_begun() {
     const auto begun = keys_->retired();
     if (!begun) return begun.error();
@@ -155,7 +180,7 @@ Result<void> Eraser::finish_begun() {
         if (!partner || !partner->erased) continue;
         const auto destroyed = keys_->destroy_retired(owner);
         if (!destroyed) return destroyed.error();
-        const auto cleaned = steps_.clean(steps_.partition_of(owner.program), {owner.program});
+        const auto cleaned = steps_.clean(steps_.partition_of(owner.program), {owner});
         if (!cleaned) return cleaned.error();
         const auto ended = keys_->forget_retired(owner);
         if (!ended) return ended.error();

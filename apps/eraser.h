@@ -21,9 +21,9 @@ namespace tidings::apps {
 struct EraserSteps {
     /// Retires the partner's keys, and has the command decided behind what they have sealed.
     std::function<void(Command, Broker::Done)> decide;
-    /// Takes what was erased of the programs' partners from this partition's read models, snapshots
-    /// and open pasts.
-    std::function<Result<void>(PartitionId, const std::set<ProgramId>&)> clean;
+    /// Takes what was erased of these partners from this partition's read models, snapshots and
+    /// open pasts.
+    std::function<Result<void>(PartitionId, const std::vector<KeyOwner>&)> clean;
     /// Fills in what the partition's log holds in plain.
     std::function<Result<void>(PartitionId, std::vector<PlainRecords>&)> count_plain;
     /// Null: not known.
@@ -39,9 +39,11 @@ public:
     Eraser& operator=(const Eraser&) = delete;
 
     /// `done` is called on the eraser's thread. Errors: overloaded (too many wait, or it stops),
-    /// those of the steps. From any thread.
+    /// those of the steps; an erasure that was decided by then is finished all the same. From any
+    /// thread.
     void erase(Command command, Broker::Erased done);
-    /// Finishes what was begun, decided, and cut off: for a start, before anybody asks. Errors: io.
+    /// Finishes what was begun, decided, and cut off: for a start, before anybody asks. Errors: io,
+    /// overloaded.
     Result<void> finish_begun();
     /// Ends what it is at, and refuses the rest.
     void stop();
@@ -61,6 +63,7 @@ private:
     void decide(std::vector<Job>& jobs);
     void destroy(Job& job);
     void work(std::vector<Job>& jobs);
+    void finish_again();
 
     const std::shared_ptr<PartnerKeys> keys_;
     const EraserSteps steps_;
@@ -68,6 +71,7 @@ private:
     std::condition_variable wake_;
     std::vector<Job> queue_;
     bool stopping_ = false;
+    bool unfinished_ = false;  ///< of the thread: something that was decided
     std::thread thread_;
 };
 

@@ -139,6 +139,7 @@ private:
     void run_timer();
     void make_sealer();
     void make_eraser();
+    Result<void> clean(PartitionId partition, const std::vector<KeyOwner>& partners);
     Result<Auditor::OpenedLog> open_audited(PartitionId partition);
     void make_auditor();
     /// A partition's log, read beside its own thread. Any thread.

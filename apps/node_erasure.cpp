@@ -9,13 +9,16 @@ namespace tidings::apps {
 
 namespace {
 
-/// What `rebuild --swap` put aside.
+/// What `rebuild` put aside, or did not finish.
 Result<void> remove_old_models(const std::filesystem::path& data) {
-    const auto old = data / "models.old";
-    std::error_code error;
-    std::filesystem::remove_all(old, error);
-    if (!error) return {};
-    return Error{ErrorCode::io, "cannot remove " + old.string() + ": " + error.message(), {}};
+    for (const char* name : {"models.old", "models.rebuild"}) {
+        std::error_code error;
+        std::filesystem::remove_all(data / name, error);
+        if (!error) continue;
+        return Error{
+            ErrorCode::io, "cannot remove " + (data / name).string() + ": " + error.message(), {}};
+    }
+    return {};
 }
 
 }  // namespace
@@ -35,12 +38,8 @@ void Node::make_eraser() {
                                      append(std::move(*passed), done);
                                  });
     };
-    steps.clean = [this](PartitionId partition, const std::set<ProgramId>& programs) {
-        Result<void> done = host_of(partition)->erase_deleted(programs);
-        if (done) done = remove_old_models(options_.data);
-        if (!done) return done;
-        history_->forget(partition);
-        return history_->wait_forgotten(partition);
+    steps.clean = [this](PartitionId partition, const std::vector<KeyOwner>& partners) {
+        return rebuilds_->run_alone(partition, [&] { return clean(partition, partners); });
     };
     steps.count_plain = [this](PartitionId partition, std::vector<PlainRecords>& partners) {
         const auto last = partner_keys_->last_plain(partition, read(partition)->tip().sequence);
@@ -51,6 +50,18 @@ void Node::make_eraser() {
         return count_plain(*log->commits, log->commands, *codec_, *last, partners);
     };
     eraser_ = std::make_unique<Eraser>(partner_keys_, std::move(steps));
+}
+
+/// While nothing is built of the partition.
+Result<void> Node::clean(PartitionId partition, const std::vector<KeyOwner>& partners) {
+    std::set<ProgramId> programs;
+    for (const KeyOwner& owner : partners) programs.insert(owner.program);
+    Result<void> done = host_of(partition)->erase_deleted(programs);
+    if (done) done = rebuilds_->erase_deleted(partition, partners);
+    if (done) done = remove_old_models(options_.data);
+    if (!done) return done;
+    history_->forget(partition);
+    return history_->wait_forgotten(partition);
 }
 
 void Node::erase(Command command, Erased done) {

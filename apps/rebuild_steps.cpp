@@ -109,8 +109,12 @@ Result<void> Rebuilds::open(Build& build) {
     std::error_code error;
     fs::remove_all(build.generations.differing(), error);
     if (error) return io_error("cannot remove " + build.generations.differing().string(), error);
-    const auto removed = build.generations.remove_others(read_still(build.partition));
-    if (!removed) return removed;
+    std::vector<fs::path> read;
+    {
+        const std::lock_guard lock(mutex_);
+        read = read_still(build.partition);
+    }
+    if (auto removed = build.generations.remove_others(read); !removed) return removed;
     auto log = options_.open_log(build.partition);
     if (!log) return log.error();
     build.log = std::move(*log);
@@ -164,6 +168,7 @@ Result<void> Rebuilds::fold(Build& build, Sequence last) {
 /// Folds until all but a few of the commits are there that the live ones have.
 Result<void> Rebuilds::follow(Build& build) {
     for (;;) {
+        if (cancelled_) return stopping();
         const Sequence target = build.host.figures().applied;
         const std::uint64_t before = build.models->tip().sequence.value;
         if (before + kLastCommits >= target.value) return {};
@@ -315,7 +320,10 @@ Result<void> Rebuilds::take_over(Build& build) {
     update(build.partition,
            [&](RebuildProgress& progress) { progress.position = progress.target = position; });
     build.models.reset();
-    replaced_.push_back({build.partition, build.live, std::move(old)});
+    {
+        const std::lock_guard lock(mutex_);
+        replaced_.push_back({build.partition, build.live, std::move(old)});
+    }
     return make_live(build);
 }
 
@@ -347,7 +355,8 @@ Result<void> Rebuilds::make_live(Build& build) {
         update(build.partition, [&](RebuildProgress& progress) { progress.problem = problem; });
         if (named) return {};
         spdlog::error("partition={} {}", build.partition.value, problem);
-        if (auto paused = pause(kTryAgain); !paused) return paused;
+        std::unique_lock lock(mutex_);  // no erasure interrupts this
+        if (wake_.wait_for(lock, kTryAgain, [this] { return stopping_; })) return stopping();
     }
 }
 

@@ -8,6 +8,7 @@
 
 #include "connectors/thread_name.h"
 #include "events/codec.h"
+#include "projections/bytes.h"
 
 namespace tidings::apps {
 
@@ -16,6 +17,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::chrono::milliseconds kPoll{20};
+constexpr std::chrono::seconds kPatience{20};  ///< with what an erasure waits for
 /// The partitions' and io threads go first.
 constexpr int kNice = 5;
 
@@ -23,6 +25,10 @@ Error not_held(PartitionId partition) {
     return {ErrorCode::invalid,
             "this process does not hold partition " + std::to_string(partition.value),
             {}};
+}
+
+Error io_error(const std::string& what, const std::error_code& error) {
+    return {ErrorCode::io, what + ": " + error.message(), {}};
 }
 
 Error stopping() { return {ErrorCode::overloaded, "the process is ending", {}}; }
@@ -63,7 +69,7 @@ Result<void> Rebuilds::rebuild(const std::vector<PartitionId>& partitions, bool 
             run();
         });
     }
-    wake_.notify_one();
+    wake_.notify_all();
     return {};
 }
 
@@ -89,7 +95,7 @@ void Rebuilds::stop() {
         stopping_ = true;
         cancelled_ = true;
     }
-    wake_.notify_one();
+    wake_.notify_all();
     if (thread_.joinable()) thread_.join();
 }
 
@@ -103,7 +109,7 @@ bool Rebuilds::is_over() const {
 /// One that waits, and not merely for its partition to catch up: that need not hold up others.
 std::optional<PartitionId> Rebuilds::next_ready() const {
     for (const auto& [partition, job] : jobs_) {
-        if (job.progress.state != RebuildState::waiting) continue;
+        if (job.progress.state != RebuildState::waiting || partition == paused_) continue;
         const PartitionHost* const host = options_.host(partition);
         if (host == nullptr || host->caught_up() || host->stopped()) return partition;
     }
@@ -119,7 +125,7 @@ void Rebuilds::run() {
     std::unique_lock lock(mutex_);
     while (!stopping_) {
         lock.unlock();
-        remove_replaced();
+        remove_replaced({});
         lock.lock();
         const auto partition = next_ready();
         if (!partition) {
@@ -133,6 +139,7 @@ void Rebuilds::run() {
             continue;
         }
         const bool accept_difference = jobs_.at(*partition).accept_difference;
+        building_ = partition;
         lock.unlock();
         Result<void> built;
         try {
@@ -140,48 +147,136 @@ void Rebuilds::run() {
         } catch (const std::exception& error) {  // storage failures of reads
             built = Error{ErrorCode::io, error.what(), {}};
         }
-        if (!built && !cancelled_) {
+        lock.lock();
+        building_.reset();
+        RebuildProgress& progress = jobs_.at(*partition).progress;
+        const bool paused = !built && cancelled_;
+        cancelled_ = stopping_;
+        if (paused && !stopping_) {
+            progress.state = RebuildState::waiting;
+        } else if (built) {
+            ++done_;
+            progress.state = RebuildState::done;
+        } else {
+            progress.state = RebuildState::failed;
+            progress.problem = built.error().detail;
+        }
+        progress.seconds_left.reset();
+        if (!built && !paused) {
             ++failed_;
             spdlog::error("partition={} rebuild failed: {}", partition->value,
                           built.error().detail);
         }
-        lock.lock();
-        if (built) ++done_;
-        RebuildProgress& progress = jobs_.at(*partition).progress;
-        progress.state = built ? RebuildState::done : RebuildState::failed;
-        progress.seconds_left.reset();
-        if (!built) progress.problem = built.error().detail;
+        wake_.notify_all();
     }
 }
 
+/// Under mutex_: those that must not be removed yet.
 std::vector<fs::path> Rebuilds::read_still(PartitionId partition) const {
     std::vector<fs::path> out;
     for (const Replaced& one : replaced_) {
-        if (one.partition == partition) out.push_back(one.directory);
+        if (one.partition == partition && one.models) out.push_back(one.directory);
     }
     return out;
 }
 
 /// Those that nobody reads any more: so no request closes a store, and none that lasts holds up
 /// anything but their removal.
-void Rebuilds::remove_replaced() {
-    for (std::size_t i = 0; i < replaced_.size();) {
-        if (replaced_[i].models.use_count() > 1) {
-            ++i;
-            continue;
-        }
-        const PartitionId partition = replaced_[i].partition;
-        replaced_.erase(replaced_.begin() + static_cast<std::ptrdiff_t>(i));
-        const auto removed =
-            Generations(options_.data, partition).remove_others(read_still(partition));
+void Rebuilds::remove_replaced(std::optional<PartitionId> only) {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+        const auto unread = std::find_if(replaced_.begin(), replaced_.end(), [&](const auto& one) {
+            return one.models.use_count() == 1 && (!only || one.partition == only);
+        });
+        if (unread == replaced_.end()) return;
+        const PartitionId partition = unread->partition;
+        const fs::path directory = unread->directory;
+        std::shared_ptr<Models> models = std::move(unread->models);
+        const std::vector<fs::path> open = read_still(partition);
+        lock.unlock();
+        models.reset();
+        const auto removed = Generations(options_.data, partition).remove_others(open);
         if (!removed) spdlog::warn("partition={} {}", partition.value, removed.error().detail);
+        lock.lock();
+        std::erase_if(replaced_, [&](const auto& one) {
+            return !one.models && one.partition == partition && one.directory == directory;
+        });
     }
+}
+
+Result<void> Rebuilds::run_alone(PartitionId partition, const std::function<Result<void>()>& task) {
+    std::unique_lock lock(mutex_);
+    paused_ = partition;
+    if (building_ == partition) cancelled_ = true;
+    wake_.notify_all();
+    const bool alone = wake_.wait_for(lock, kPatience, [&] { return building_ != partition; });
+    lock.unlock();
+    Result<void> done = Error{ErrorCode::overloaded, "a rebuild does not pause: ask again", {}};
+    try {
+        if (alone) done = task();
+    } catch (const StorageFailure& failure) {
+        done = Error{failure.code(), failure.what(), {}};
+    }
+    lock.lock();
+    paused_.reset();
+    wake_.notify_all();
+    return done;
+}
+
+Result<void> Rebuilds::erase_deleted(PartitionId partition, const std::vector<KeyOwner>& partners) {
+    if (auto erased = erase_unfinished(partition, partners); !erased) return erased;
+    const auto until = std::chrono::steady_clock::now() + kPatience;
+    for (;;) {
+        remove_replaced(partition);
+        std::unique_lock lock(mutex_);
+        const bool read = std::any_of(replaced_.begin(), replaced_.end(),
+                                      [&](const auto& one) { return one.partition == partition; });
+        if (!read) return {};
+        if (std::chrono::steady_clock::now() > until) {
+            return Error{ErrorCode::overloaded,
+                         "somebody still reads what a rebuild has replaced: ask again",
+                         {}};
+        }
+        wake_.wait_for(lock, kPoll);
+    }
+}
+
+Result<void> Rebuilds::erase_unfinished(PartitionId partition,
+                                        const std::vector<KeyOwner>& partners) {
+    const Generations generations(options_.data, partition);
+    const auto next = generations.next();
+    if (!next) return next.error();
+    std::error_code error;
+    fs::remove_all(generations.differing(), error);
+    if (error) return io_error("cannot remove " + generations.differing().string(), error);
+    if (!fs::exists(*next, error)) return {};
+    {
+        const auto models = Models::open({.directory = *next, .keys = options_.keys});
+        if (!models && models.error().code == ErrorCode::io) return models.error();
+        const bool begins_anew =
+            !models || std::any_of(partners.begin(), partners.end(), [&](const KeyOwner& owner) {
+                const PartnerPtr partner = (*models)->partner(owner.program, owner.partner);
+                return partner != nullptr && !partner->erased;
+            });
+        if (!begins_anew) {
+            for (const KeyOwner& owner : partners) {
+                auto erased = (*models)->erase_deleted(owner.program);
+                if (!erased) return erased;
+            }
+            return {};
+        }
+    }
+    spdlog::info("partition={} the rebuild begins anew: it had read what is erased",
+                 partition.value);
+    fs::remove_all(*next, error);
+    if (error) return io_error("cannot remove " + next->string(), error);
+    return {};
 }
 
 Result<void> Rebuilds::pause(std::chrono::milliseconds time) {
     std::unique_lock lock(mutex_);
-    wake_.wait_for(lock, time, [this] { return stopping_; });
-    if (stopping_) return stopping();
+    wake_.wait_for(lock, time, [this] { return cancelled_.load(); });
+    if (cancelled_) return stopping();
     return {};
 }
 

@@ -18,6 +18,7 @@
 #include "connectors/http/metrics.h"
 #include "connectors/rebuilder.h"
 #include "core/codec.h"
+#include "events/partner_keys.h"
 
 namespace tidings::apps {
 
@@ -52,6 +53,14 @@ public:
     /// What is under way is left for the next start.
     void stop();
 
+    /// Runs `task` while nothing is built of the partition: a rebuild under way is interrupted, and
+    /// goes on afterwards. Errors: overloaded (it does not pause in time), the task's.
+    Result<void> run_alone(PartitionId partition, const std::function<Result<void>()>& task);
+    /// Within such a task, when the partners' erasures are live: takes what was erased from the
+    /// generations that are not. One that opened sealed texts of theirs begins anew. Errors:
+    /// overloaded (somebody still reads one that was live), io.
+    Result<void> erase_deleted(PartitionId partition, const std::vector<KeyOwner>& partners);
+
 private:
     struct Job {
         RebuildProgress progress;
@@ -79,22 +88,25 @@ private:
     Result<std::shared_ptr<Models>> replace(Build& build, const Tip& tip);
     Result<void> make_live(Build& build);
     std::vector<std::filesystem::path> read_still(PartitionId partition) const;
-    void remove_replaced();
+    void remove_replaced(std::optional<PartitionId> only);
+    Result<void> erase_unfinished(PartitionId partition, const std::vector<KeyOwner>& partners);
     Result<void> pause(std::chrono::milliseconds time);
     void update(PartitionId partition, const std::function<void(RebuildProgress&)>& change);
     void add_metrics();
 
     const RebuildsOptions options_;
     const std::unique_ptr<Codec> codec_;
-    std::atomic<bool> cancelled_{false};
+    std::atomic<bool> cancelled_{false};  ///< what is built now is to end
     std::atomic<std::uint64_t> commits_{0}, done_{0}, failed_{0};
 
     mutable std::mutex mutex_;
     std::condition_variable wake_;
     bool stopping_ = false;
     std::map<PartitionId, Job> jobs_;
-    std::vector<Replaced> replaced_;  ///< of the thread
-    std::thread thread_;              ///< started with the first job
+    std::optional<PartitionId> building_;
+    std::optional<PartitionId> paused_;  ///< nothing is built of it
+    std::vector<Replaced> replaced_;     ///< without models: being removed
+    std::thread thread_;                 ///< started with the first job
 };
 
 }  // namespace tidings::apps

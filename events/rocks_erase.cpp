@@ -9,6 +9,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::chrono::seconds kPatience{20};
+constexpr std::chrono::milliseconds kPause{2};
+
 Error failed(const fs::path& directory, const std::string& why) {
     return {ErrorCode::io, directory.string() + ": " + why, {}};
 }
@@ -46,12 +49,30 @@ Result<bool> has_obsolete(rocksdb::DB& db, const fs::path& directory,
     return false;
 }
 
+/// Waits for who reads an older state than `now`, of which a compaction keeps everything.
+Result<void> wait_unread(rocksdb::DB& db, rocksdb::SequenceNumber now) {
+    const auto until = std::chrono::steady_clock::now() + kPatience;
+    for (;;) {
+        std::uint64_t snapshots = 0, oldest = 0;
+        db.GetIntProperty(rocksdb::DB::Properties::kNumSnapshots, &snapshots);
+        db.GetIntProperty(rocksdb::DB::Properties::kOldestSnapshotSequence, &oldest);
+        if (snapshots == 0 || oldest >= now) return {};
+        if (std::chrono::steady_clock::now() > until) {
+            return Error{ErrorCode::overloaded,
+                         "somebody still reads an older state, an export perhaps: ask again",
+                         {}};
+        }
+        std::this_thread::sleep_for(kPause);
+    }
+}
+
 }  // namespace
 
 Result<void> erase_deleted(rocksdb::DB& db, const fs::path& directory,
                            const std::vector<std::pair<std::string, std::string>>& ranges) {
     const auto before = data_files(directory);
     if (!before) return before.error();
+    if (auto unread = wait_unread(db, db.GetLatestSequenceNumber()); !unread) return unread;
     rocksdb::Status status = db.Flush(rocksdb::FlushOptions());
     rocksdb::CompactRangeOptions options;
     options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
@@ -62,8 +83,6 @@ Result<void> erase_deleted(rocksdb::DB& db, const fs::path& directory,
     }
     if (!status.ok()) return failed(directory, status.ToString());
     // Files are removed by background threads, moments after the call that made them obsolete.
-    constexpr std::chrono::seconds kPatience{30};
-    constexpr std::chrono::milliseconds kPause{2};
     const auto until = std::chrono::steady_clock::now() + kPatience;
     while (true) {
         const Result<bool> obsolete = has_obsolete(db, directory, *before);

@@ -15,7 +15,7 @@ namespace tidings {
 
 /// Rewrites every file that holds rows of these ranges (first, last key), and returns once the
 /// files that held them before are gone from `directory`, logs included. What others hold links to
-/// stays with them. Errors: io.
+/// stays with them. Errors: io, overloaded (somebody still reads an older state).
 Result<void> erase_deleted(rocksdb::DB& db, const std::filesystem::path& directory,
                            const std::vector<std::pair<std::string, std::string>>& ranges);
 

@@ -1,4 +1,5 @@
 """Erasure: a partner's texts are gone from every answer and every file, and nothing else is."""
+import re
 import subprocess
 
 from endpoints import ENDPOINTS
@@ -43,6 +44,18 @@ def files_with(directory, texts):
         assert result.returncode in (0, 1), result.stderr
         for name in result.stdout.splitlines():
             found.setdefault(name, []).append(text)
+    return found
+
+
+def rows_with_piece(directory, piece):
+    """Files of rows that hold a row of the search for this piece of a text, current or not."""
+    key = re.compile(rf"^'67[0-9A-F]{{8}}{piece.encode().hex()}".encode(), re.M | re.I)
+    found = []
+    for file in sorted(directory.rglob("*.sst")):
+        rows = subprocess.run(["sst_dump", "--command=scan", "--output_hex", f"--file={file}"],
+                              capture_output=True, check=True).stdout
+        if key.search(rows):
+            found.append(str(file.relative_to(directory)))
     return found
 
 
@@ -124,6 +137,8 @@ def test_an_erased_person_is_nowhere(fleet, tmp_path):
     assert before["partner"]["email"] == EMAIL and before["partner"]["name"] == LATER
     found = server.owner().pages(at("programs", "acme", "partners"), query="wyzzleb")
     assert [p["id"] for p in found] == ["person"]
+    server.restart()  # writes out what was only in memory
+    assert rows_with_piece(server.directory, "wyz")
     assert any(EMAIL in body.decode() for what, body in raw_log(server))
     counted = numbers(server, message)
     auditor = server.client(server.token("auditor"))
@@ -155,6 +170,7 @@ def test_an_erased_person_is_nowhere(fleet, tmp_path):
     (tmp_path / "proof").write_bytes(proof)
     assert server.stop() == 0
     assert files_with(server.directory, TEXTS) == {}
+    assert rows_with_piece(server.directory, "gra") and not rows_with_piece(server.directory, "wyz")
     key = run("audit", "checkpoint", "--vkey", "--data", server.directory)
     assert key.returncode == 0, key.stderr
     (tmp_path / "keys").write_text(key.stdout)
