@@ -83,7 +83,7 @@ Result<void> Generations::make_live(const fs::path& directory) const {
     if (!live) return live.error();
     if (*live != *number) {
         const fs::path made = directory_ / (name_ + ".live.new");
-        const auto written = write_durably(made, directory.filename().string() + "\n");
+        auto written = write_durably(made, directory.filename().string() + "\n");
         if (!written) return written;
         fs::rename(made, directory_ / (name_ + ".live"), error);
         if (error) return io_error("cannot make " + directory.string() + " live", error);

@@ -6,7 +6,7 @@ namespace tidings::apps {
 
 namespace {
 
-KeyWrap wrap_with(std::shared_ptr<const KeyRing> ring) {
+KeyWrap wrap_with(const std::shared_ptr<const KeyRing>& ring) {
     return {[ring](std::string_view plain, std::string_view context) {
                 return ring->seal(plain, context);
             },

@@ -329,7 +329,7 @@ Result<void> PartnerKeys::retire(const KeyOwner& who) {
     } catch (const std::exception& failure) {
         return Error{ErrorCode::io, failure.what(), {}};
     }
-    if (const Result<void> written = state_->write(batch); !written) return written;
+    if (Result<void> written = state_->write(batch); !written) return written;
     const std::lock_guard lock(state_->mutex);
     state_->by_owner.erase(owner);
     return {};

@@ -91,12 +91,9 @@ public:
 
     using Erased = std::function<void(Result<Erasure>)>;
     /// Submits an ErasePartner, and erases what is not the log's: keys, older rows, older states.
-    /// `done` as of submit. Errors: those of submit; io (it was decided, and not all of it is done:
-    /// ask again). A refusal is in the outcome.
-    virtual void erase(Command command, Erased done) {
-        (void)command;
-        done(Error{ErrorCode::overloaded, "nothing is erased here", {}});
-    }
+    /// `done` as of submit. Errors: those of submit; io, overloaded (it may have been decided; then
+    /// it is finished later). A refusal is in the outcome.
+    virtual void erase(Command command, Erased done) = 0;
 
     /// True while a command with this id is submitted here and not yet answered.
     virtual bool pending(const ProgramId&, const CommandId&) const = 0;

@@ -23,6 +23,7 @@ bool is_electing(rd_kafka_resp_err_t status) {
         case RD_KAFKA_RESP_ERR_UNKNOWN_LEADER_EPOCH:
         case RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE:
         case RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART:  // this broker has not heard of it yet
+        case RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION:     // or of all of its partitions
             return true;
         default:
             return false;

@@ -63,6 +63,7 @@ public:
     std::uint32_t partitions() const override { return 1; }
     PartitionId partition_of(const ProgramId&) const override { return {}; }
     ReadModelsPtr read(PartitionId) const override { return shown ? shown : models_; }
+    void erase(Command, Erased) override { throw std::logic_error("not asked"); }
     void submit(Command command, Done done) override {
         clock.value += 1'000;
         command.time = clock;

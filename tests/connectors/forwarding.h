@@ -44,6 +44,7 @@ public:
         return inner_.read(partition);
     }
     using Broker::read;
+    void erase(Command, Erased) override { throw std::logic_error("not asked"); }
     void submit(Command command, Done done) override {
         const PartitionId partition = partition_of(command.program);
         if (!holds(partition)) throw std::logic_error("a partition that is not held was written");

@@ -24,6 +24,7 @@ public:
         throw std::logic_error("not asked");
     }
     ReadModelsPtr read(PartitionId) const override { throw std::logic_error("not asked"); }
+    void erase(Command, Erased) override { throw std::logic_error("not asked"); }
     void submit(Command, Done) override { throw std::logic_error("not asked"); }
     bool pending(const ProgramId&, const CommandId&) const override {
         throw std::logic_error("not asked");

@@ -127,6 +127,7 @@ public:
     std::uint32_t partitions() const override { return 1; }
     PartitionId partition_of(const ProgramId&) const override { return {3}; }
     ReadModelsPtr read(PartitionId) const override { return {ReadModelsPtr(), &models}; }
+    void erase(Command, Erased) override { throw std::logic_error("not asked"); }
     void submit(Command command, Done done) override {
         {
             const std::lock_guard lock(mutex_);
