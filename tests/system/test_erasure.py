@@ -1,9 +1,15 @@
 """Erasure: a partner's texts are gone from every answer and every file, and nothing else is."""
+import contextlib
+import http.client
+import random
 import re
+import signal
 import subprocess
+import threading
+import time
 
 from endpoints import ENDPOINTS
-from programs import GRACE, make_program, ok, record_opens, send
+from programs import GRACE, import_lines, make_program, ok, record_opens, send
 from tidings import at, run
 
 EMAIL, NAME, SURNAME = "qvx.wyzzle@flumbrix.example", "Qvxandra", "Wyzzlebrook"
@@ -252,3 +258,51 @@ def test_erase_on_the_command_line(fleet):
     server.start()
     assert_forgotten(server, message)
     assert ok(server.platform().get(at("programs", "acme", "partners", "grace"))).json["erased"]
+
+
+def test_a_kill_at_any_moment_of_an_erasure(fleet):
+    """Afterwards the partner is as before, or erased to the last byte; asking again ends it."""
+    server = fleet.deployment().start()
+    make_program(server)
+    called = [f"zq{a}{b}" for a in "abcdefghij" for b in "klmnop"]  # by nobody else
+    import_lines(server.platform(), "acme", [
+        {"id": f"p{i}", "email": f"{name}@mail.example", "name": name}
+        for i, name in enumerate(called)])
+    chance = random.Random(7)
+    cut_off = finished_at_start = 0
+    for i, name in enumerate(called):
+        if cut_off >= 8 and finished_at_start >= 2:
+            break
+        where = at("programs", "acme", "partners", f"p{i}")
+        answers = []
+
+        def ask(client=server.platform(), where=where, answers=answers):
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                answers.append(client.post(where + "/erasures"))
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        time.sleep(chance.random() * 0.06)
+        seen = server.errors.stat().st_size
+        server._end(signal.SIGKILL)
+        asking.join()
+        server.start()
+        partner = ok(server.platform().get(where)).json
+        if answers:
+            assert answers[0].status == 200 and partner["erased"]
+        else:
+            cut_off += 1
+        told = server.errors.read_bytes()[seen:].decode()
+        finished_at_start += "an erasure that was cut off is finished" in told
+        if "erased" not in partner:
+            assert (partner["email"], partner["name"]) == (f"{name}@mail.example", name)
+            assert erase(server, f"p{i}")["keys_destroyed"] == 1
+            partner = ok(server.platform().get(where)).json
+        assert partner["erased"] and partner["name"] == "" and partner["email"] == ""
+        assert files_with(server.directory, [name]) == {}
+        assert rows_with_piece(server.directory, name[1:]) == []
+        assert erase(server, f"p{i}")["keys_destroyed"] == 0
+    assert cut_off >= 8 and finished_at_start >= 2, (cut_off, finished_at_start)
+    assert server.stop() == 0
+    again = run("rebuild", "--data", server.directory, "--into", server.directory.parent / "anew")
+    assert again.returncode == 0 and "equal" in again.stdout, again.stdout + again.stderr
