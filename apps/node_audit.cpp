@@ -4,30 +4,14 @@
 
 namespace tidings::apps {
 
-namespace {
-
-/// The log that this process writes, read beside it.
-class OwnLog final : public CommitSource {
-public:
-    explicit OwnLog(EmbeddedLog& log) : log_(log) {}
-    const Genesis& genesis() const override { return log_.genesis(); }
-    Result<void> read_commits(LogPosition from, std::size_t max_bytes,
-                              std::vector<CommitRecord>& out) override {
-        return log_.read_durable(from, max_bytes, out);
-    }
-
-private:
-    EmbeddedLog& log_;
-};
-
-}  // namespace
-
 Result<Auditor::OpenedLog> Node::open_audited(PartitionId partition) {
     using Commands = std::vector<CommandRecord>;
     if (cluster_ == nullptr) {
         EmbeddedLog& own = *embedded_logs_.at(partition.value);
+        auto commits = open_log(partition);
+        if (!commits) return commits.error();
         return Auditor::OpenedLog{
-            std::make_shared<OwnLog>(own),
+            std::move(*commits),
             CommandsAhead([&own](CommandPosition from, std::size_t bytes, Commands& out) {
                 return own.read_durable_commands(from, bytes, out);
             })};

@@ -177,8 +177,9 @@ void erase_grams(Fold& fold, PartnerOrdinal partner) {
     const std::uint32_t chunk = partner.value / limits::kSetChunk;
     std::vector<Key> keys = gram_chunks(
         fold.run, fold.number, chunk, [&](std::string_view key, std::string_view value) {
-            return !fold.run.is_changed(Key::of(key)) &&
-                   SetChunk::decode(set_base(key), value).bits.contains(partner.value);
+            if (fold.run.is_changed(Key::of(key))) return false;
+            const SetChunk set = SetChunk::decode(set_base(key), value);
+            return set.bits.isEmpty() || set.bits.contains(partner.value);
         });
     for (const Key& key : fold.run.changed(Key(Table::gram_set, fold.number))) {
         if (key_number(key.view(), key.view().size() - 4, 4) == chunk) keys.push_back(key);
@@ -188,12 +189,12 @@ void erase_grams(Fold& fold, PartnerOrdinal partner) {
     for (const Key& key : keys) {
         const RowScope scope(fold.run);
         const SetChunk* set = fold.run.peek<SetChunk>(key);
-        if (!set->bits.contains(partner.value)) continue;
-        // The gram of nobody else is gone with its row: it would still be a piece of a name.
-        const bool last = set->bits.cardinality() == 1;
-        if (last) {
+        const bool contains = set->bits.contains(partner.value);
+        // The gram of nobody else goes with its row: it would still be a piece of a name, be it one
+        // from before.
+        if (set->bits.cardinality() == (contains ? 1u : 0u)) {
             fold.run.erase(key);
-        } else {
+        } else if (contains) {
             fold.run.change<SetChunk>(key, operation);
         }
     }

@@ -5,7 +5,9 @@
 #include <mutex>
 
 #include "core/decide.h"
+#include "projections/key.h"
 #include "projections/models.h"
+#include "projections/store.h"
 #include "tests/support/catch.h"
 #include "tests/support/temporary_directory.h"
 
@@ -190,6 +192,30 @@ TEST_CASE("seen and erased within one run, and seen again") {
         World::publish(*anew);
     }
     CHECK(anew->program_digests() == world.models->program_digests());
+}
+
+TEST_CASE("no piece of an erased name is left in the rows of the search, nor of one from before") {
+    World world;
+    world.live(true);
+    UpsertPartners renamed;
+    renamed.partners.push_back(world.person("grace", "grace@hopper.example", "Grizzly", true));
+    world.run(std::move(renamed));
+    SECTION("written before") { REQUIRE(world.models->flush().has_value()); }
+    SECTION("in memory") {}
+    world.run(ErasePartner{{"grace"}});
+    world.models.reset();
+    const auto store = open_rocks_store({world.directory.path() / "models", nullptr}).value();
+    const Key prefix(Table::gram_set);
+    std::size_t rows = 0;
+    store->scan(prefix.view(), prefix_end(prefix.view()), false,
+                [&](std::string_view key, std::string_view) {
+                    ++rows;
+                    for (const char* piece : {"exq", "izz", "hop", "q"}) {
+                        CHECK(key.substr(kKeyPrefix).find(piece) == std::string_view::npos);
+                    }
+                    return true;
+                });
+    CHECK(rows > 10);
 }
 
 TEST_CASE("plain texts of an older log leave the disk") {

@@ -55,7 +55,8 @@ def files_with(directory, texts):
 
 def rows_with_piece(directory, piece):
     """Files of rows that hold a row of the search for this piece of a text, current or not."""
-    key = re.compile(rf"^'67[0-9A-F]{{8}}{piece.encode().hex()}".encode(), re.M | re.I)
+    piece = len(piece).to_bytes(2, "big") + piece.encode()
+    key = re.compile(rf"^'67[0-9A-F]{{8}}{piece.hex()}".encode(), re.M | re.I)
     found = []
     for file in sorted(directory.rglob("*.sst")):
         rows = subprocess.run(["sst_dump", "--command=scan", "--output_hex", f"--file={file}"],
@@ -268,6 +269,8 @@ def test_a_kill_at_any_moment_of_an_erasure(fleet):
     import_lines(server.platform(), "acme", [
         {"id": f"p{i}", "email": f"{name}@mail.example", "name": name}
         for i, name in enumerate(called)])
+    server.restart()  # writes out what was only in memory
+    assert rows_with_piece(server.directory, called[-1][1:])
     chance = random.Random(7)
     cut_off = finished_at_start = 0
     for i, name in enumerate(called):
