@@ -126,13 +126,21 @@ std::shared_ptr<const Past> History::keep(PartitionId partition, const PastEnd& 
     return past;
 }
 
+/// For one more: slow readers of long answers keep theirs open.
+bool History::has_room() {
+    std::erase_if(open_, [](const auto& open) { return open.past.expired(); });
+    return open_.size() + builds_.size() < options_.open;
+}
+
 void History::ask(PartitionId partition, const PastEnd& end, bool quick, Done done) {
     std::shared_ptr<const Past> found;
     {
         const std::lock_guard lock(mutex_);
         found = look_up(partition, end);
-        if (!(found && quick) && !stopping_ && waiting_ < options_.waiting) {
-            const Key key = key_of(partition, end);
+        const Key key = key_of(partition, end);
+        const bool fits =
+            waiting_ < options_.waiting && (found || builds_.contains(key) || has_room());
+        if (!(found && quick) && !stopping_ && fits) {
             const auto [build, is_new] = builds_.try_emplace(key);
             build->second.partition = partition;
             if (is_new) build->second.end = end;

@@ -26,10 +26,11 @@ struct HistoryOptions {
     std::filesystem::path scratch = {};  ///< where directories of its own are made; empty: history/
     /// Opens a partition's log for reading; called once for each that is asked about.
     std::function<Result<std::unique_ptr<CommitSource>>(PartitionId)> open_log;
-    std::shared_ptr<const Keys> keys = {};       ///< of sealed texts
-    std::size_t builders = 2;                    ///< at once
-    std::size_t kept = 8;                        ///< pasts, open
-    std::size_t waiting = 64;                    ///< questions; more are refused
+    std::shared_ptr<const Keys> keys = {};  ///< of sealed texts
+    std::size_t builders = 2;               ///< at once
+    std::size_t kept = 8;                   ///< pasts, open
+    std::size_t open = 48;     ///< pasts, with those that somebody still reads; more are refused
+    std::size_t waiting = 64;  ///< questions; more are refused
     std::chrono::milliseconds patience{10'000};  ///< then a question is refused; the work goes on
 };
 
@@ -95,6 +96,7 @@ private:
     /// The last commit counts only where nothing else rules: it is the tip, which moves.
     static Key key_of(PartitionId partition, const PastEnd& end);
     // Under mutex_.
+    bool has_room();
     std::shared_ptr<const Past> look_up(PartitionId partition, const PastEnd& end);
     /// Returns what had to go for it, to be destroyed without the lock.
     std::shared_ptr<const Past> keep(PartitionId partition, const PastEnd& end,

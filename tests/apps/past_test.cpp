@@ -224,6 +224,36 @@ TEST_CASE("a history keeps what was asked for last, and answers everyone") {
     CHECK((*first)->models().program_digests() == grown.digests[7]);  // who holds it keeps it
 }
 
+TEST_CASE("more pasts than may be open are refused as long as they are read") {
+    Grown grown(8);
+    HistoryOptions options;
+    options.data = grown.directory.path();
+    options.kept = 1;
+    options.open = 3;
+    options.open_log = [&](PartitionId) -> Result<std::unique_ptr<CommitSource>> {
+        return std::unique_ptr<CommitSource>(std::make_unique<AuditWorld>(grown.world));
+    };
+    const auto history = std::move(History::open(options).value());
+    const auto ask = [&](std::uint64_t sequence) {
+        std::promise<Result<std::shared_ptr<const Past>>> promise;
+        history->ask(PartitionId{0}, {.last = Sequence{sequence}}, false,
+                     [&](auto past) { promise.set_value(std::move(past)); });
+        return promise.get_future().get();
+    };
+    std::vector<std::shared_ptr<const Past>> read;
+    for (const std::uint64_t sequence : {5, 6, 7}) {
+        auto past = ask(sequence);
+        REQUIRE(past.has_value());
+        read.push_back(std::move(*past));
+    }
+    const auto refused = ask(8);
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().code == ErrorCode::overloaded);
+    CHECK(ask(7).value() == read.back());  // that is open anyway
+    read.erase(read.begin());
+    CHECK(ask(8).has_value());
+}
+
 TEST_CASE("equal questions are one, also while the log goes on") {
     Grown grown(9);
     HistoryOptions options;
