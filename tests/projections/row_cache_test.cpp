@@ -70,14 +70,14 @@ TEST_CASE("a row cache stays within its memory and keeps what is looked up") {
     CHECK(cache.add(key_of(added), row_of(added), kRow) != nullptr);
 
     SECTION("rows that all were looked up get a second chance, not a third") {
-        while (cache.add(key_of(++added), row_of(added), kRow) != nullptr) {
+        while (++added, cache.add(key_of(added), row_of(added), kRow) != nullptr) {
         }
         for (std::uint32_t i = 0; i <= added; ++i) (void)cache.find(key_of(i));
         CHECK_FALSE(cache.evict(10'000).empty());
         CHECK_FALSE(cache.crowded());
     }
     SECTION("one call looks at no more than asked") {
-        while (cache.add(key_of(++added), row_of(added), kRow) != nullptr) {
+        while (++added, cache.add(key_of(added), row_of(added), kRow) != nullptr) {
         }
         CHECK(cache.evict(5).size() <= 5);
     }
