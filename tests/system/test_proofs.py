@@ -70,7 +70,9 @@ def auditor(server):
     return server.client(server.token("auditor"))
 
 
-def test_other_implementations_agree(server, auditor):
+@pytest.mark.parametrize("reader", ["pymerkle", pytest.param("go", marks=pytest.mark.skipif(
+    shutil.which("go") is None, reason="there is no go command"))])
+def test_other_implementations_agree(server, auditor, reader):
     earlier = {}
     for round_, program in enumerate(["acme", "other", "third", "fourth"]):
         play(server, program, messages=3 + 5 * round_)
@@ -121,13 +123,12 @@ def test_other_implementations_agree(server, auditor):
             assert (shown["from"], shown["to"]) == (before.size, head.size)
             if before.size > 0:
                 grown.append((before, shown["path"]))
-        check_with_go(listed, proofs.get(head.origin, []), grown)
+        if reader == "go" and head.size > 0:
+            check_with_go(listed, proofs.get(head.origin, []), grown)
 
 
 def check_with_go(listed, proofs, grown):
     """With the go command's own code."""
-    if shutil.which("go") is None or listed["size"] == 0:
-        return
     question = {
         "key": listed["key"], "checkpoint": listed["checkpoint"],
         "records": [{name: one[name] for name in ("index", "leaf", "path")} for one in proofs],
