@@ -22,8 +22,8 @@ std::filesystem::path partner_keys_directory(const std::filesystem::path& data) 
 }
 
 Result<std::shared_ptr<PartnerKeys>> open_partner_keys(const std::filesystem::path& data,
-                                                       std::shared_ptr<const KeyRing> ring) {
-    auto opened = PartnerKeys::open(partner_keys_directory(data), wrap_with(std::move(ring)));
+                                                       const std::shared_ptr<const KeyRing>& ring) {
+    auto opened = PartnerKeys::open(partner_keys_directory(data), wrap_with(ring));
     if (!opened) return opened.error();
     return std::shared_ptr<PartnerKeys>(std::move(*opened));
 }
