@@ -266,7 +266,6 @@ void History::finish(const Key& key, const Result<std::shared_ptr<const Past>>& 
         const std::lock_guard lock(mutex_);
         const auto build = builds_.find(key);
         if (past && is_new) {
-            std::erase_if(open_, [](const auto& open) { return open.past.expired(); });
             open_.push_back({build->second.partition, build->second.forgotten, *past});
             if (build->second.forgotten == forgotten_[build->second.partition]) {
                 gone = keep(build->second.partition, build->second.end, *past);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <set>
 
 #include "connectors/thread_name.h"
 #include "events/codec.h"
@@ -259,9 +260,10 @@ Result<void> Rebuilds::erase_unfinished(PartitionId partition,
                 return partner != nullptr && !partner->erased;
             });
         if (!begins_anew) {
-            for (const KeyOwner& owner : partners) {
-                auto erased = (*models)->erase_deleted(owner.program);
-                if (!erased) return erased;
+            std::set<ProgramId> programs;
+            for (const KeyOwner& owner : partners) programs.insert(owner.program);
+            for (const ProgramId& program : programs) {
+                if (auto erased = (*models)->erase_deleted(program); !erased) return erased;
             }
             return {};
         }
