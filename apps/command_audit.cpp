@@ -1,8 +1,6 @@
 // `tidings audit verify` and `tidings audit redecide`: is the log what it was, and would today's
 // decider decide the same? Neither writes anything into the log or the data directory. The other
 // subcommands of `audit` are in command_proofs.cpp.
-#include <stdlib.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cstdio>
@@ -17,10 +15,12 @@
 #include "apps/data_directory.h"
 #include "apps/directory_options.h"
 #include "apps/generations.h"
+#include "apps/io_error.h"
 #include "apps/logging.h"
 #include "apps/progress.h"
 #include "events/codec.h"
 #include "events/json_output.h"
+#include "events/scratch_directory.h"
 
 namespace tidings::apps {
 
@@ -275,37 +275,30 @@ int verify(const Options& options) {
 /// Read models that exist while a redecision runs.
 class Workspace {
 public:
-    static Result<std::unique_ptr<Workspace>> make() {
+    static Result<Workspace> make() {
         std::error_code error;
         const fs::path parent = fs::temp_directory_path(error);
-        std::string name = (parent / "tidings-redecide-XXXXXX").string();
-        if (error || ::mkdtemp(name.data()) == nullptr) {
-            return Error{ErrorCode::io, "cannot make a directory in " + parent.string(), {}};
-        }
-        return std::unique_ptr<Workspace>(new Workspace(name));
+        if (error) return io_error("cannot make a directory", error);
+        auto directory = ScratchDirectory::make(parent, "tidings-redecide");
+        if (!directory) return directory.error();
+        return Workspace(std::move(*directory));
     }
-    ~Workspace() {
-        std::error_code ignored;  // it is in the directory for what may be lost
-        fs::remove_all(path_, ignored);
-    }
-    Workspace(const Workspace&) = delete;
-    Workspace& operator=(const Workspace&) = delete;
 
     Result<std::unique_ptr<Models>> models(PartitionId partition) const {
         ModelsOptions options;
-        options.directory = path_ / ("p" + std::to_string(partition.value));
+        options.directory = directory_.path() / ("p" + std::to_string(partition.value));
         options.resources = resources_;
         options.row_memory = rows_;
         return Models::open(options);
     }
 
 private:
-    explicit Workspace(fs::path path) : path_(std::move(path)) {}
+    explicit Workspace(ScratchDirectory directory) : directory_(std::move(directory)) {}
 
-    const fs::path path_;
-    const std::shared_ptr<StoreResources> resources_ =
+    ScratchDirectory directory_;
+    std::shared_ptr<StoreResources> resources_ =
         make_store_resources(kBlockCacheBytes, kWriteBufferBytes);
-    const std::shared_ptr<RowMemory> rows_ = make_row_memory(kRowBytes);
+    std::shared_ptr<RowMemory> rows_ = make_row_memory(kRowBytes);
 };
 
 /// What became of one partition.
@@ -393,7 +386,7 @@ int redecide(const Options& options) {
     if (!workspace) return report(workspace.error());
     std::vector<Redecided> all(logs->size());
     for_each_partition("redecide", *ends, [&](std::size_t p, std::atomic<std::uint64_t>& done) {
-        all[p] = redecide_partition(*(*logs)[p], (*ends)[p], **workspace, options.most, done);
+        all[p] = redecide_partition(*(*logs)[p], (*ends)[p], *workspace, options.most, done);
     });
     return print_redecided(*logs, all, options.most) ? kDone : kRefused;
 }

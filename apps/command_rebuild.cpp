@@ -11,6 +11,7 @@
 #include "apps/data_directory.h"
 #include "apps/directory_options.h"
 #include "apps/generations.h"
+#include "apps/io_error.h"
 #include "apps/lock_file.h"
 #include "apps/personal_keys.h"
 #include "apps/progress.h"
@@ -191,10 +192,6 @@ Result<Compared> compare(const fs::path& data, const LogSet& logs, const ModelsS
     }
     print_differences(live_models, rebuilt);
     return Compared{};
-}
-
-Error io_error(const std::string& what, const std::error_code& error) {
-    return {ErrorCode::io, what + ": " + error.message()};
 }
 
 /// The live models become models.old (an older one is removed), the rebuilt ones become live.

@@ -13,6 +13,7 @@
 #include "apps/command_history.h"
 #include "apps/commands.h"
 #include "apps/data_directory.h"
+#include "apps/io_error.h"
 #include "apps/log_walk.h"
 #include "apps/progress.h"
 #include "apps/snapshots.h"
@@ -28,10 +29,6 @@ struct Options {
     PlaceOptions place;
     std::string directory;  ///< of the snapshot
 };
-
-Error io_error(const std::string& what, const std::error_code& error) {
-    return {ErrorCode::io, what + ": " + error.message(), {}};
-}
 
 Error usage(std::string detail) { return {ErrorCode::usage, std::move(detail), {}}; }
 

@@ -1,4 +1,5 @@
 #include "apps/data_directory.h"
+#include "apps/io_error.h"
 
 #include <fcntl.h>
 #include <openssl/rand.h>
@@ -22,10 +23,6 @@ namespace {
 fs::path unfinished_log(const fs::path& data) { return data / "log.new"; }
 
 std::string partition_name(std::uint32_t number) { return "p" + std::to_string(number); }
-
-Error io_error(const std::string& what, const std::error_code& error) {
-    return {ErrorCode::io, what + ": " + error.message()};
-}
 
 Result<void> make_log(const fs::path& data, std::uint32_t partitions,
                       const std::shared_ptr<LogResources>& resources) {

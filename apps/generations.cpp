@@ -8,16 +8,13 @@
 #include <string_view>
 
 #include "apps/data_directory.h"
+#include "apps/io_error.h"
 
 namespace tidings::apps {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-Error io_error(const std::string& what, const std::error_code& error) {
-    return {ErrorCode::io, what + ": " + error.message(), {}};
-}
 
 /// "p0" is generation 0 of p0, "p0.12" is generation 12; other names are none.
 std::optional<std::uint64_t> number_in(std::string_view name, std::string_view partition) {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "apps/data_directory.h"
+#include "apps/io_error.h"
 #include "apps/snapshots.h"
 #include "connectors/thread_name.h"
 #include "events/codec.h"
@@ -21,10 +22,6 @@ namespace {
 constexpr std::size_t kBlockCacheBytes = 16u << 20;
 constexpr std::size_t kWriteBufferBytes = 32u << 20;
 constexpr std::size_t kRowBytes = 16u << 20;
-
-Error io_error(const std::string& what, const std::error_code& error) {
-    return {ErrorCode::io, what + ": " + error.message(), {}};
-}
 
 Error too_many() {
     return {ErrorCode::overloaded,

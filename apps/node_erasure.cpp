@@ -1,7 +1,7 @@
 // The node's part in erasures: what eraser.h asks of the log, the read models and the past.
 #include <system_error>
 
-#include "apps/data_directory.h"
+#include "apps/io_error.h"
 #include "apps/node.h"
 #include "core/limits.h"
 
@@ -15,8 +15,7 @@ Result<void> remove_old_models(const std::filesystem::path& data) {
         std::error_code error;
         std::filesystem::remove_all(data / name, error);
         if (!error) continue;
-        return Error{
-            ErrorCode::io, "cannot remove " + (data / name).string() + ": " + error.message(), {}};
+        return io_error("cannot remove " + (data / name).string(), error);
     }
     return {};
 }

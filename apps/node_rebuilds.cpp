@@ -2,6 +2,7 @@
 #include <spdlog/spdlog.h>
 
 #include "apps/generations.h"
+#include "apps/io_error.h"
 #include "apps/node.h"
 
 namespace tidings::apps {
@@ -43,7 +44,7 @@ Result<Node::OpenedModels> Node::open_anew(const Generations& generations, Parti
     if ((*models)->tip() == Tip{}) {
         fs::remove_all(snapshots_directory(options_.data, partition), error);
     }
-    if (error) return Error{ErrorCode::io, "cannot remove what is old: " + error.message(), {}};
+    if (error) return io_error("cannot remove what is old", error);
     return OpenedModels{std::move(*models), *next};
 }
 

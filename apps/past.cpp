@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "apps/io_error.h"
 #include "apps/snapshots.h"
 #include "core/explain.h"
 #include "core/limits.h"
@@ -18,10 +19,6 @@ namespace {
 
 /// A snapshot may be removed while its files are linked; then another one is taken.
 constexpr int kAttempts = 5;
-
-Error io_error(const std::string& what, const std::error_code& error) {
-    return {ErrorCode::io, what + ": " + error.message(), {}};
-}
 
 std::string commit_name(Sequence sequence) { return "commit " + std::to_string(sequence.value); }
 
@@ -150,15 +147,6 @@ Result<std::unique_ptr<Models>> open_base(CommitSource& log, const Codec& codec,
     }
     return open_scratch(place);
 }
-
-}  // namespace
-
-ScratchDirectory::~ScratchDirectory() {
-    std::error_code unseen;  // the next start removes what is left
-    if (!path_.empty()) fs::remove_all(path_, unseen);
-}
-
-namespace {
 
 /// Folds commits, and publishes many of them together: a batch for each costs more than its rows.
 class Replay {

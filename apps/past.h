@@ -12,24 +12,11 @@
 
 #include "core/codec.h"
 #include "core/log.h"
+#include "events/scratch_directory.h"
 #include "projections/broker.h"
 #include "projections/models.h"
 
 namespace tidings::apps {
-
-/// A directory that is removed with the object.
-class ScratchDirectory {
-public:
-    explicit ScratchDirectory(std::filesystem::path path) : path_(std::move(path)) {}
-    ~ScratchDirectory();
-    ScratchDirectory(ScratchDirectory&& other) noexcept
-        : path_(std::exchange(other.path_, std::filesystem::path())) {}
-    ScratchDirectory& operator=(ScratchDirectory&&) = delete;
-    const std::filesystem::path& path() const { return path_; }
-
-private:
-    std::filesystem::path path_;  ///< empty: moved from
-};
 
 /// Where the past is to end. All hold at once.
 struct PastEnd {

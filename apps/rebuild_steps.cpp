@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "apps/io_error.h"
 #include "apps/past.h"
 #include "apps/progress.h"
 #include "apps/rebuilds.h"
@@ -29,10 +30,6 @@ constexpr std::uint64_t kSlice = 256;
 constexpr std::uint64_t kLastCommits = 4, kMostLastCommits = 1'024;
 
 Error stopping() { return {ErrorCode::overloaded, "the process is ending", {}}; }
-
-Error io_error(const std::string& what, const std::error_code& error) {
-    return {ErrorCode::io, what + ": " + error.message(), {}};
-}
 
 std::vector<ComparedModel> pair_up(const std::vector<ModelDigest>& live,
                                    const std::vector<ModelDigest>& rebuilt) {

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <set>
 
+#include "apps/io_error.h"
 #include "connectors/thread_name.h"
 #include "events/codec.h"
 #include "projections/bytes.h"
@@ -26,10 +27,6 @@ Error not_held(PartitionId partition) {
     return {ErrorCode::invalid,
             "this process does not hold partition " + std::to_string(partition.value),
             {}};
-}
-
-Error io_error(const std::string& what, const std::error_code& error) {
-    return {ErrorCode::io, what + ": " + error.message(), {}};
 }
 
 Error stopping() { return {ErrorCode::overloaded, "the process is ending", {}}; }

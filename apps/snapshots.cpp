@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "apps/data_directory.h"
+#include "apps/io_error.h"
 #include "core/limits.h"
 #include "events/json_output.h"
 #include "events/json_value.h"
@@ -26,10 +27,6 @@ constexpr const char* kMaking = "making";
 constexpr const char* kRemoving = "removing";
 /// After one that failed.
 constexpr std::chrono::seconds kAgain{60};
-
-Error io_error(const std::string& what, const std::error_code& error) {
-    return {ErrorCode::io, what + ": " + error.message(), {}};
-}
 
 /// Reads the members of a mark, and remembers whether one was missing or of another kind.
 class MarkReader {

@@ -1,5 +1,4 @@
 // tidings-bench: arguments in, JSON lines and a table on stdout, what goes on on stderr.
-#include <stdlib.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
@@ -13,6 +12,7 @@
 #include "bench/mixed_program.h"
 #include "bench/report.h"
 #include "bench/server_process.h"
+#include "events/scratch_directory.h"
 
 namespace tidings::bench {
 
@@ -78,27 +78,6 @@ void add_options(CLI::App& app, Options& options, Environment& environment) {
         ->group("");
 }
 
-/// A directory that is gone when the run ends.
-class RunDirectory {
-public:
-    explicit RunDirectory(const std::filesystem::path& parent) {
-        std::string pattern = (parent / "tidings-bench-XXXXXX").string();
-        check(::mkdtemp(pattern.data()) != nullptr,
-              "cannot make a directory in " + parent.string());
-        path_ = pattern;
-    }
-    ~RunDirectory() {
-        std::error_code ignored;  // the figures are out; what is left over has a telling name
-        std::filesystem::remove_all(path_, ignored);
-    }
-    RunDirectory(const RunDirectory&) = delete;
-    RunDirectory& operator=(const RunDirectory&) = delete;
-    const std::filesystem::path& path() const { return path_; }
-
-private:
-    std::filesystem::path path_;
-};
-
 bool is_wanted(const Benchmark& benchmark, const Options& options) {
     return options.all ||
            std::find(options.run.begin(), options.run.end(), benchmark.id) != options.run.end();
@@ -158,8 +137,11 @@ int run(int count, char** arguments) {
         return 2;
     }
     const std::filesystem::path beside = own_executable().parent_path();
-    const RunDirectory directory(
-        options.directory.empty() ? beside : std::filesystem::absolute(options.directory));
+    const ScratchDirectory directory = value_of(
+        ScratchDirectory::make(
+            options.directory.empty() ? beside : std::filesystem::absolute(options.directory),
+            "tidings-bench"),
+        "--directory");
     environment.directory = directory.path();
     environment.server =
         options.server.empty() ? beside / "tidings" : std::filesystem::absolute(options.server);

@@ -1,32 +1,19 @@
 // A fresh directory, removed at the end of its scope.
 #pragma once
 
-#include <stdlib.h>
-
 #include <filesystem>
-#include <stdexcept>
-#include <string>
+
+#include "events/scratch_directory.h"
 
 namespace tidings::testing {
 
 class TemporaryDirectory {
 public:
-    TemporaryDirectory() {
-        std::string pattern =
-            (std::filesystem::temp_directory_path() / "tidings-test-XXXXXX").string();
-        if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp failed");
-        path_ = pattern;
-    }
-    ~TemporaryDirectory() {
-        std::error_code ignored;  // a left-over directory in /tmp fails no test
-        std::filesystem::remove_all(path_, ignored);
-    }
-    TemporaryDirectory(const TemporaryDirectory&) = delete;
-    TemporaryDirectory& operator=(const TemporaryDirectory&) = delete;
-    const std::filesystem::path& path() const { return path_; }
+    const std::filesystem::path& path() const { return directory_.path(); }
 
 private:
-    std::filesystem::path path_;
+    const ScratchDirectory directory_ =
+        ScratchDirectory::make(std::filesystem::temp_directory_path(), "tidings-test").value();
 };
 
 }  // namespace tidings::testing
