@@ -8,6 +8,7 @@
 #include "events/embedded_log_resources.h"
 #include "events/envelope.h"
 #include "events/little_endian.h"
+#include "events/silent_logger.h"
 
 namespace tidings {
 namespace {
@@ -17,17 +18,8 @@ constexpr std::size_t kBlockBytes =
     32 << 10;  ///< a commit of the flood fills several; an idle one shares
 constexpr std::uint64_t kFileBytes = 64 << 20;
 constexpr std::uint64_t kLevelBytes = 1 << 30;
-constexpr std::size_t kInfoLogBytes = 1 << 20;
-constexpr std::size_t kInfoLogs = 2;
 constexpr int kOpenFiles = 256;
 constexpr std::size_t kReadAhead = 1 << 20;
-
-/// Says nothing: readers write no file into a directory that is not theirs.
-class SilentLogger final : public rocksdb::Logger {
-public:
-    using rocksdb::Logger::Logv;
-    void Logv(const char*, va_list) override {}
-};
 
 Error error_of(const rocksdb::Status& status, const std::filesystem::path& directory) {
     const std::string text = status.ToString();
@@ -79,10 +71,7 @@ rocksdb::Options database_options(const LogResources& resources, LogTables::Mode
     options.max_bgerror_resume_count = 0;  // EmbeddedLog opens again instead
     options.stats_dump_period_sec = 0;
     options.stats_persist_period_sec = 0;
-    options.info_log_level = rocksdb::WARN_LEVEL;
-    options.keep_log_file_num = kInfoLogs;
-    options.max_log_file_size = kInfoLogBytes;
-    if (mode != LogTables::Mode::write) options.info_log = std::make_shared<SilentLogger>();
+    options.info_log = std::make_shared<SilentLogger>();
     return options;
 }
 

@@ -1,11 +1,9 @@
 #include "events/partner_keys.h"
 
 #include <openssl/rand.h>
-#include <rocksdb/db.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/slice_transform.h>
 #include <rocksdb/table.h>
-#include <rocksdb/write_batch.h>
 
 #include <algorithm>
 #include <map>
@@ -13,6 +11,7 @@
 #include <stdexcept>
 #include <unordered_map>
 
+#include "events/key_database.h"
 #include "events/little_endian.h"
 #include "events/rocks_erase.h"
 
@@ -58,20 +57,13 @@ PartnerKey key_of(std::string_view locator, std::string_view entry) {
     return key;
 }
 
-Error to_error(const rocksdb::Status& status, const fs::path& directory) {
-    const ErrorCode code = status.IsCorruption() ? ErrorCode::corruption : ErrorCode::io;
-    return {code, "the partners' keys in " + directory.string() + ": " + status.ToString(), {}};
-}
-
-rocksdb::Options options_of(bool read_only) {
+rocksdb::Options options_of() {
     rocksdb::Options options;
-    options.create_if_missing = !read_only;
     options.write_buffer_size = kWriteBufferBytes;
     options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
     options.prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(1 + kLocatorBytes));
     options.memtable_prefix_bloom_size_ratio = 0.05;
     options.memtable_whole_key_filtering = true;
-    options.keep_log_file_num = 2;
     options.compression = rocksdb::kNoCompression;  // nothing in it can be
     rocksdb::BlockBasedTableOptions table;
     table.block_cache = rocksdb::NewLRUCache(kBlockCacheBytes);
@@ -85,7 +77,7 @@ rocksdb::Options options_of(bool read_only) {
 struct PartnerKeys::State {
     fs::path directory;
     KeyWrap wrap;
-    std::unique_ptr<rocksdb::DB> db;  ///< null: there are none
+    std::unique_ptr<KeyDatabase> db;  ///< null: there are none
     std::mutex writing;               ///< one at a time reads rows in order to change them
 
     mutable std::mutex mutex;  ///< guards what follows
@@ -117,9 +109,9 @@ struct PartnerKeys::State {
     /// Empty: there is none.
     std::string get(const std::string& key) const {
         std::string value;
-        const rocksdb::Status status = db->Get(rocksdb::ReadOptions(), key, &value);
+        const rocksdb::Status status = db->use()->Get(rocksdb::ReadOptions(), key, &value);
         if (!status.ok() && !status.IsNotFound()) {
-            throw std::runtime_error(to_error(status, directory).detail);
+            throw std::runtime_error(db->to_error(status).detail);
         }
         return value;
     }
@@ -138,13 +130,7 @@ struct PartnerKeys::State {
         }
         return false;
     }
-    Result<void> write(rocksdb::WriteBatch& batch) const {
-        rocksdb::WriteOptions options;
-        options.sync = true;
-        const rocksdb::Status status = db->Write(options, &batch);
-        if (!status.ok()) return to_error(status, directory);
-        return {};
-    }
+    Result<void> write(rocksdb::WriteBatch& batch) const { return db->write(batch, true); }
     std::optional<PartnerKey> cached(const std::string& owner) const {
         const std::lock_guard lock(mutex);
         const auto found = by_owner.find(owner);
@@ -162,6 +148,7 @@ struct PartnerKeys::State {
         keep(by_owner, owner, key);
         keep(by_id, std::string(key.id_view()), key);
     }
+    Result<void> check() const;
     /// The key on disk that it may have been sealed under, and opens it.
     std::optional<std::string> open_from_disk(std::string_view id, const ProgramId& program,
                                               PersonalField field, const PersonalText& text) const;
@@ -179,7 +166,8 @@ std::optional<std::string> PartnerKeys::State::open_from_disk(std::string_view i
     const std::string prefix = kKeysTable + std::string(id.substr(0, kLocatorBytes));
     rocksdb::ReadOptions options;
     options.prefix_same_as_start = true;
-    const std::unique_ptr<rocksdb::Iterator> at(db->NewIterator(options));
+    const KeyDatabase::Use open = db->use();
+    const std::unique_ptr<rocksdb::Iterator> at(open->NewIterator(options));
     for (at->Seek(prefix); at->Valid(); at->Next()) {
         for (const PartnerKey& key : decode(at->key().ToStringView(), at->value().ToStringView())) {
             if (key.id_view() != id) continue;
@@ -190,7 +178,7 @@ std::optional<std::string> PartnerKeys::State::open_from_disk(std::string_view i
             return opened;
         }
     }
-    if (!at->status().ok()) throw std::runtime_error(to_error(at->status(), directory).detail);
+    if (!at->status().ok()) throw std::runtime_error(db->to_error(at->status()).detail);
     return std::nullopt;
 }
 
@@ -216,26 +204,29 @@ Result<std::unique_ptr<PartnerKeys>> PartnerKeys::open(const fs::path& directory
     }
     if (!read_only) fs::create_directories(directory, error);
     if (error) return Error{ErrorCode::io, "cannot make " + directory.string(), {}};
-    rocksdb::DB* db = nullptr;
-    const rocksdb::Options options = options_of(read_only);
-    const rocksdb::Status status =
-        read_only ? rocksdb::DB::OpenForReadOnly(options, directory.string(), &db)
-                  : rocksdb::DB::Open(options, directory.string(), &db);
-    if (!status.ok()) return to_error(status, directory);
-    state->db.reset(db);
+    auto db = KeyDatabase::open(directory, options_of(), read_only);
+    if (!db) return db.error();
+    state->db = std::move(*db);
+    if (auto checked = state->check(); !checked) return checked.error();
+    return std::unique_ptr<PartnerKeys>(new PartnerKeys(std::move(state)));
+}
+
+/// Whether the deployment key opens the first of them.
+Result<void> PartnerKeys::State::check() const {
+    const KeyDatabase::Use open = db->use();
     rocksdb::ReadOptions all;
     all.total_order_seek = true;
-    const std::unique_ptr<rocksdb::Iterator> first(db->NewIterator(all));
+    const std::unique_ptr<rocksdb::Iterator> first(open->NewIterator(all));
     first->Seek(std::string(1, kKeysTable));
-    if (!first->status().ok()) return to_error(first->status(), directory);
+    if (!first->status().ok()) return db->to_error(first->status());
     if (first->Valid() && first->key()[0] == kKeysTable &&
-        !state->wrap.unwrap(first->value().ToStringView(), first->key().ToStringView())) {
+        !wrap.unwrap(first->value().ToStringView(), first->key().ToStringView())) {
         return Error{ErrorCode::corruption,
                      "the partners' keys in " + directory.string() +
                          " do not open under this deployment key: whoever changes it loses them",
                      {}};
     }
-    return std::unique_ptr<PartnerKeys>(new PartnerKeys(std::move(state)));
+    return {};
 }
 
 std::optional<std::string> PartnerKeys::open(const ProgramId& program, PersonalField field,
@@ -364,10 +355,10 @@ Result<std::size_t> PartnerKeys::destroy_retired(const KeyOwner& who) {
         state_->text_bytes = 0;
         ++state_->destroyed;
     }
-    if (const auto erased = erase_deleted(*state_->db, state_->directory, {{key, key}}); !erased) {
-        return erased.error();
-    }
-    return gone.size();
+    const auto erased = erase_deleted(*state_->db->use(), state_->directory, {{key, key}});
+    if (erased) return gone.size();
+    state_->db->note_failure(erased.error());
+    return erased.error();
 }
 
 Result<void> PartnerKeys::forget_retired(const KeyOwner& owner) {
@@ -398,14 +389,19 @@ Result<Sequence> PartnerKeys::last_plain(PartitionId partition, Sequence now) {
 Result<std::vector<KeyOwner>> PartnerKeys::retired() const {
     std::vector<KeyOwner> out;
     if (!state_->db) return out;
-    rocksdb::ReadOptions options;
-    options.total_order_seek = true;
-    const std::unique_ptr<rocksdb::Iterator> at(state_->db->NewIterator(options));
-    for (at->Seek(std::string(1, kRetiredTable)); at->Valid() && at->key()[0] == kRetiredTable;
-         at->Next()) {
-        out.push_back(owner_of(at->key().ToStringView()));
+    try {
+        const KeyDatabase::Use open = state_->db->use();
+        rocksdb::ReadOptions options;
+        options.total_order_seek = true;
+        const std::unique_ptr<rocksdb::Iterator> at(open->NewIterator(options));
+        for (at->Seek(std::string(1, kRetiredTable)); at->Valid() && at->key()[0] == kRetiredTable;
+             at->Next()) {
+            out.push_back(owner_of(at->key().ToStringView()));
+        }
+        if (!at->status().ok()) return state_->db->to_error(at->status());
+    } catch (const std::exception& failure) {
+        return Error{ErrorCode::io, failure.what(), {}};
     }
-    if (!at->status().ok()) return to_error(at->status(), state_->directory);
     return out;
 }
 

@@ -1,6 +1,5 @@
 #include <rocksdb/cache.h>
 #include <rocksdb/db.h>
-#include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/merge_operator.h>
 #include <rocksdb/snapshot.h>
@@ -10,6 +9,7 @@
 #include <rocksdb/write_buffer_manager.h>
 
 #include "events/rocks_erase.h"
+#include "events/silent_logger.h"
 #include "projections/bytes.h"
 #include "projections/chunks.h"
 #include "projections/models.h"
@@ -49,13 +49,6 @@ ErrorCode code_of(const rocksdb::Status& status) {
 Error to_error(const rocksdb::Status& status, const char* doing) {
     return {code_of(status), std::string("read models: ") + doing + ": " + status.ToString(), {}};
 }
-
-/// Says nothing: for directories that are only read, or soon gone.
-class SilentLogger final : public rocksdb::Logger {
-public:
-    using rocksdb::Logger::Logv;
-    void Logv(const char*, va_list) override {}
-};
 
 /// Chunk rows: operands are lists of operations, which concatenate.
 class ChunkMerge final : public rocksdb::MergeOperator {
@@ -223,9 +216,7 @@ rocksdb::Options make_options(const StoreResources& resources) {
     options.memtable_prefix_bloom_size_ratio = 0.05;
     options.compression = rocksdb::kLZ4Compression;
     options.bottommost_compression = rocksdb::kZSTD;
-    options.keep_log_file_num = 2;
-    options.max_log_file_size = 1 << 20;
-    options.info_log_level = rocksdb::WARN_LEVEL;
+    options.info_log = std::make_shared<SilentLogger>();
     options.max_open_files = 512;
     options.max_background_jobs = 2;
     options.avoid_flush_during_shutdown = false;
@@ -254,7 +245,6 @@ Result<std::unique_ptr<Store>> open_rocks_store(const StoreOptions& options) {
     std::shared_ptr<StoreResources> resources = options.resources;
     if (!resources) resources = make_store_resources(8 << 20, 16 << 20);
     rocksdb::Options settings = make_options(*resources);
-    if (options.read_only || options.scratch) settings.info_log = std::make_shared<SilentLogger>();
     if (options.scratch) {
         settings.disable_auto_compactions = true;
         settings.avoid_flush_during_shutdown = true;

@@ -18,7 +18,7 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 # Library (as its headers begin) -> the files that may include it, as patterns on the path.
 RESERVED = {
-    "rocksdb/": r"(events/(embedded_log|partner_keys|rocks_erase)|projections/(rocks_)?store)[^/]*|bench/physical_limits\.cpp|tests/(events|projections|support)/.*",
+    "rocksdb/": r"(events/(embedded_log|key_database|partner_keys|rocks_erase|silent_logger)|projections/(rocks_)?store)[^/]*|bench/physical_limits\.cpp|tests/(events|projections|support)/.*",
     "catch2/": r"tests/support/catch\.h",
     "rapidcheck": r"tests/support/property\.h",
     "capnp/": r"(tests/)?events/.*",
