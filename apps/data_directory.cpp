@@ -1,5 +1,4 @@
 #include "apps/data_directory.h"
-#include "apps/io_error.h"
 
 #include <fcntl.h>
 #include <openssl/rand.h>
@@ -12,6 +11,8 @@
 #include <future>
 #include <set>
 #include <string>
+
+#include "apps/io_error.h"
 
 namespace tidings::apps {
 
