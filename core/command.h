@@ -177,6 +177,8 @@ struct MarkRead {
 /// in audiences.
 struct ErasePartner {
     PartnerId partner;
+    /// Of the keys that seal from now on, where several processes share them (on Kafka); else 0.
+    std::uint16_t key_epoch = 0;
     bool operator==(const ErasePartner&) const = default;
 };
 

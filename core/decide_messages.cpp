@@ -204,7 +204,7 @@ void post_reply(const Context& context, const PostReply& body) {
     const auto message = received(context, body.message, body.partner);
     if (!message) return;
     if (const auto partner = context.facts.partner(context.id(), body.partner);
-        partner != nullptr && partner->erased) {
+        partner != nullptr && (partner->erased || is_stale(body.body, partner->key_epoch))) {
         return context.refuse(ErrorCode::not_found, "this partner was erased");
     }
     if (refuse_plan(context)) return;

@@ -45,6 +45,10 @@ bool introduces(const UpsertPartners& body, const PartnerPatch& patch) {
     return revives || patch.name || patch.surname;
 }
 
+bool is_stale(const std::optional<PersonalText>& text, const PartnerState& partner) {
+    return text && is_stale(*text, partner.key_epoch);
+}
+
 /// Equal in everything that is visible.
 bool looks_equal(const PartnerState& left, PartnerState right) {
     right.profile_stamp = left.profile_stamp;
@@ -100,6 +104,10 @@ private:
         PartnerState after = entry.after;
         if (after.erased && !patch.email && introduces(body_, patch)) {
             return reject(index, ErrorCode::invalid);
+        }
+        if (is_stale(patch.email, after) || is_stale(patch.name, after) ||
+            is_stale(patch.surname, after)) {
+            return reject(index, ErrorCode::not_found);
         }
         if (patch.email) after.erased = false;
         if (body_.revive && !patch.status && after.status == PartnerStatus::deleted) {
@@ -168,7 +176,9 @@ private:
         if (body_.partners.size() != 1 || context_.outcome.rejected.empty()) return false;
         switch (context_.outcome.rejected.front().code) {
             case ErrorCode::not_found:
-                context_.refuse(ErrorCode::not_found, "no such partner");
+                context_.refuse(ErrorCode::not_found, body_.must_exist && is_new()
+                                                          ? "no such partner"
+                                                          : "this partner was erased");
                 break;
             case ErrorCode::payload_too_large:
                 context_.refuse(ErrorCode::payload_too_large, "the partner is too large");
@@ -184,6 +194,8 @@ private:
         }
         return true;
     }
+
+    bool is_new() { return find(body_.partners.front().id) == nullptr; }
 
     bool is_unseen(const PartnerPatch& patch) {
         const Entry* entry = find(patch.id);
@@ -226,18 +238,26 @@ void upsert_partners(const Context& context, const UpsertPartners& body) {
     Upsert(context, body).run();
 }
 
+/// An epoch that another erasure has had already is taken only where there is nothing to erase: the
+/// texts seen since are sealed under its keys, which would not be destroyed.
 void erase_partner(const Context& context, const ErasePartner& body) {
     const auto before = context.facts.partner(context.id(), body.partner);
     if (before == nullptr) return context.refuse(ErrorCode::not_found, "no such partner");
-    if (before->erased) return;
+    const bool new_epoch = body.key_epoch > before->key_epoch;
+    if (before->erased && !new_epoch) return;
+    if (!new_epoch && body.key_epoch != 0) {
+        return context.refuse(ErrorCode::overloaded,
+                              "the partner was erased at the same time, and seen again: ask again");
+    }
     PartnerState after = *before;
     after.email = after.name = after.surname = PersonalText();
     after.status = PartnerStatus::deleted;
     after.erased = true;
+    after.key_epoch = std::max(before->key_epoch, body.key_epoch);
     PartnersChanged changed;
     changed.partners.push_back(std::move(after));
     context.emit(std::move(changed));
-    context.emit(PartnerErased{before->ordinal});
+    if (!before->erased) context.emit(PartnerErased{before->ordinal});
 }
 
 }  // namespace tidings::deciding

@@ -25,6 +25,8 @@ struct PartnerState {
     PartnerId id;
     PersonalText email, name, surname;
     bool erased = false;  ///< and not seen again since: has no texts
+    /// Texts sealed under keys of an older epoch are refused: an erasure has destroyed those keys.
+    std::uint16_t key_epoch = 0;
     PartnerStatus status = PartnerStatus::active;
     std::vector<std::string> tags;  ///< sorted, distinct
     Timestamp joined_at;

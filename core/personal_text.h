@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cassert>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -36,6 +37,22 @@ public:
 private:
     std::string stored_;
 };
+
+/// Of the key that a sealed text was sealed under, where several processes share the keys: the
+/// first two bytes behind the locator in the key's id (docs/formats.md), little endian.
+inline std::uint16_t key_epoch_of(const PersonalText& text) {
+    constexpr std::size_t kAt = 5;
+    const std::string& stored = text.stored();
+    if (!text.is_sealed() || stored.size() < kAt + 2) return 0;
+    return static_cast<std::uint16_t>(static_cast<unsigned char>(stored[kAt]) |
+                                      static_cast<unsigned char>(stored[kAt + 1]) << 8);
+}
+
+/// Sealed under a key that an erasure has destroyed, or is about to. `epoch`: the partner's; 0
+/// where keys have none.
+inline bool is_stale(const PersonalText& text, std::uint16_t epoch) {
+    return text.is_sealed() && key_epoch_of(text) < epoch;
+}
 
 /// What a text is, for all time: part of what a sealed one is bound to.
 enum class PersonalField : std::uint8_t {

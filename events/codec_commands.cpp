@@ -151,7 +151,9 @@ struct BodyWriter {
         write_post(reply.getPersonal(), from.body);
     }
     void operator()(const ErasePartner& from) {
-        to.initErasePartner().setPartner(text(from.partner.value));
+        auto erase = to.initErasePartner();
+        erase.setPartner(text(from.partner.value));
+        erase.setKeyEpoch(from.key_epoch);
     }
     void operator()(const MarkRead& from) {
         auto mark = to.initMarkRead();
@@ -253,7 +255,8 @@ CommandBody read(schema::Command::Body::Reader from, const Budget& budget) {
         case Body::POST_REPLY:
             return read(from.getPostReply());
         case Body::ERASE_PARTNER:
-            return ErasePartner{PartnerId{string(from.getErasePartner().getPartner())}};
+            return ErasePartner{PartnerId{string(from.getErasePartner().getPartner())},
+                                from.getErasePartner().getKeyEpoch()};
         case Body::MARK_READ: {
             const auto mark = from.getMarkRead();
             return MarkRead{EventNumber{mark.getMessage()}, PartnerOrdinal{mark.getPartner()}};

@@ -1,5 +1,6 @@
 // Events on the wire.
 #include "events/codec_parts.h"
+#include "events/little_endian.h"
 
 namespace tidings::wire {
 namespace {
@@ -12,8 +13,13 @@ std::optional<PersonalText> given(const PersonalText& text) {
 void write_texts(schema::PartnerState::Personal::Builder to, const PartnerState& from) {
     const std::optional<PersonalText> all[] = {given(from.email), given(from.name),
                                                given(from.surname)};
-    if (from.erased) {
-        require(!all[0] && !all[1] && !all[2], "an erased partner has no texts");
+    if (from.erased) require(!all[0] && !all[1] && !all[2], "an erased partner has no texts");
+    if (from.key_epoch != 0) {
+        std::string packed;
+        put_le(packed, from.key_epoch);
+        if (!from.erased) packed += pack_texts(all);
+        to.setRekeyed(blob(packed));
+    } else if (from.erased) {
         to.setErased();
     } else if (from.email.is_sealed() || from.name.is_sealed() || from.surname.is_sealed()) {
         to.setSealed(blob(pack_texts(all)));
@@ -25,14 +31,25 @@ void write_texts(schema::PartnerState::Personal::Builder to, const PartnerState&
     }
 }
 
+void read_packed(capnp::Data::Reader from, PartnerState& to) {
+    const auto all = texts(from, 3);
+    to.email = all[0].value_or(PersonalText());
+    to.name = all[1].value_or(PersonalText());
+    to.surname = all[2].value_or(PersonalText());
+}
+
 void read_texts(schema::PartnerState::Personal::Reader from, PartnerState& to) {
-    if (from.isErased()) {
+    if (from.isRekeyed()) {
+        const capnp::Data::Reader packed = from.getRekeyed();
+        require(packed.size() >= sizeof(to.key_epoch), "a key epoch is cut off");
+        to.key_epoch = get_le<std::uint16_t>(view(packed), 0);
+        require(to.key_epoch != 0, "a key epoch of 0");
+        to.erased = packed.size() == sizeof(to.key_epoch);
+        if (!to.erased) read_packed(packed.slice(sizeof(to.key_epoch), packed.size()), to);
+    } else if (from.isErased()) {
         to.erased = true;
     } else if (from.isSealed()) {
-        const auto all = texts(from.getSealed(), 3);
-        to.email = all[0].value_or(PersonalText());
-        to.name = all[1].value_or(PersonalText());
-        to.surname = all[2].value_or(PersonalText());
+        read_packed(from.getSealed(), to);
     } else {
         const auto open = plain(from);
         to.email = plain_text(open.getEmail());

@@ -169,6 +169,7 @@ struct BodyWriter {
     }
     void operator()(const ErasePartner& body) const {
         json.key("partner").string(body.partner.value);
+        if (body.key_epoch != 0) json.key("key_epoch").number(body.key_epoch);
     }
     void operator()(const MarkRead& body) const { conversation(body.message, body.partner); }
 
@@ -184,6 +185,7 @@ struct BodyWriter {
             json.open_object().key("ordinal").number(partner.ordinal.value).key("partner");
             append_partner(json.raw(), partner, texts.show(partner));
             if (has_unread(partner)) json.key("sealed").boolean(true);
+            if (partner.key_epoch != 0) json.key("key_epoch").number(partner.key_epoch);
             stamp(json, "profile_stamp", partner.profile_stamp);
             stamp(json, "metrics_stamp", partner.metrics_stamp);
             json.close_object();

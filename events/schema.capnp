@@ -205,7 +205,7 @@ struct PostReply {
 }
 
 struct MarkRead { message @0 :UInt64; partner @1 :UInt32; }
-struct ErasePartner { partner @0 :Text; }
+struct ErasePartner { partner @0 :Text; keyEpoch @1 :UInt16; }
 
 # ---- a commit's payload
 
@@ -284,6 +284,7 @@ struct PartnerState {
     plain :group { email @3 :Text; name @4 :Text; surname @5 :Text; }
     sealed @6 :Texts;  # email, name, surname
     erased @12 :Void;  # and not seen again since
+    rekeyed @13 :Data;  # key epoch (2, little endian), and the texts; none: erased
   }
   tags @7 :Strings;
   joinedAt @8 :Int64;

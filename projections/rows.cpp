@@ -8,6 +8,7 @@ namespace tidings {
 namespace {
 
 constexpr std::uint8_t kErasedBit = 0x80;  ///< beside a partner's status
+constexpr std::uint8_t kEpochBit = 0x40;   ///< there, too: a key epoch follows
 
 void write_money(ByteWriter& out, const Money& money) {
     out.varint(money.size());
@@ -145,8 +146,9 @@ PartnerRow PartnerRow::decode(std::string_view bytes) {
     row.name = in.string();
     row.surname = in.string();
     const std::uint8_t status = in.u8();
-    row.status = static_cast<PartnerStatus>(status & ~kErasedBit);
+    row.status = static_cast<PartnerStatus>(status & ~(kErasedBit | kEpochBit));
     row.erased = (status & kErasedBit) != 0;
+    if ((status & kEpochBit) != 0) row.key_epoch = static_cast<std::uint16_t>(in.varint());
     for (std::uint64_t n = in.varint(); n > 0; --n) row.tags.emplace_back(in.string());
     row.joined_at = {in.zigzag()};
     row.metrics = read_metrics(in);
@@ -163,7 +165,9 @@ std::string PartnerRow::encode() const {
     out.string(email.stored());
     out.string(name.stored());
     out.string(surname.stored());
-    out.u8(static_cast<std::uint8_t>(status) | (erased ? kErasedBit : 0));
+    out.u8(static_cast<std::uint8_t>(status) | (erased ? kErasedBit : 0) |
+           (key_epoch != 0 ? kEpochBit : 0));
+    if (key_epoch != 0) out.varint(key_epoch);
     out.varint(tags.size());
     for (const std::string& tag : tags) out.string(tag);
     out.zigzag(joined_at.value);

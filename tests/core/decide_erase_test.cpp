@@ -136,3 +136,80 @@ TEST_CASE("sealed texts are compared as they are stored") {
         "other sealed bytes";
     CHECK(scenario.when(one(patch, true)).updated == 1);
 }
+
+namespace {
+
+/// As if sealed under a key of that epoch.
+PersonalText sealed(std::uint16_t epoch, const std::string& text) {
+    std::string out = "\xfflocr";
+    out += static_cast<char>(epoch);
+    out += static_cast<char>(epoch >> 8);
+    return out + "id" + "sixteen bytes tag" + text;
+}
+
+UpsertPartners with_name(std::uint16_t epoch, const std::string& name, bool email = true) {
+    PartnerPatch patch;
+    patch.id = {"p0"};
+    if (email) patch.email = sealed(epoch, "mail");
+    patch.name = sealed(epoch, name);
+    return one(patch);
+}
+
+}  // namespace
+
+TEST_CASE("what is sealed under a key that an erasure destroys is refused behind it") {
+    Scenario scenario(Plan::partner);
+    const EventNumber message = life(scenario);
+    const std::uint16_t epoch = GENERATE(std::uint16_t{1}, std::uint16_t{300});
+    scenario.given(with_name(0, "Grace"));
+    REQUIRE(scenario.when(ErasePartner{{"p0"}, epoch}).status == OutcomeStatus::applied);
+    CHECK(scenario.partner("p0").key_epoch == epoch);
+    const auto stale = static_cast<std::uint16_t>(epoch - 1);
+    const Outcome refused = scenario.when(with_name(stale, "late"));
+    CHECK(refusal_of(refused) == "not_found");
+    CHECK(refused.refusal->detail == "this partner was erased");
+    CHECK(scenario.partner("p0").erased);
+    UpsertPartners many = with_name(stale, "late");
+    many.partners.push_back(with_name(stale, "fine").partners.front());
+    many.partners.back().id = {"p1"};
+    const Outcome some = scenario.when(many);
+    REQUIRE(some.rejected.size() == 1);
+    CHECK(some.rejected.front() == Rejected{0, {}, ErrorCode::not_found});
+    CHECK(scenario.partner("p1").name == sealed(stale, "fine"));
+
+    scenario.given(with_name(epoch, "new"));
+    CHECK_FALSE(scenario.partner("p0").erased);
+    CHECK(scenario.partner("p0").name == sealed(epoch, "new"));
+    CHECK(refusal_of(scenario.when(with_name(stale, "late"))) == "not_found");
+    scenario.as({Role::partner, "p0", "Grace Hopper"});
+    CHECK(refusal_of(scenario.when(PostReply{message, {0}, sealed(stale, "late")})) == "not_found");
+    CHECK(scenario.when(PostReply{message, {0}, sealed(epoch, "new")}).status ==
+          OutcomeStatus::applied);
+}
+
+TEST_CASE("two erasures at once: the later one never spares what it would not destroy") {
+    Scenario scenario(Plan::partner);
+    life(scenario);
+    scenario.given(with_name(0, "Grace"));
+    scenario.given(ErasePartner{{"p0"}, 1});
+    SECTION("of the same epoch: there is nothing left to erase") {
+        CHECK(scenario.when(ErasePartner{{"p0"}, 1}).status == OutcomeStatus::unchanged);
+    }
+    SECTION("of the same epoch, and the partner was seen again") {
+        scenario.given(with_name(1, "new"));
+        CHECK(refusal_of(scenario.when(ErasePartner{{"p0"}, 1})) == "overloaded");
+        CHECK(scenario.partner("p0").name == sealed(1, "new"));
+    }
+    SECTION("of the next epoch: keys of the one before take no more texts") {
+        const Outcome outcome = scenario.when(ErasePartner{{"p0"}, 2});
+        CHECK(outcome.events.size() == 1);  // the partner's state alone
+        CHECK(scenario.partner("p0").key_epoch == 2);
+        CHECK(refusal_of(scenario.when(with_name(1, "late"))) == "not_found");
+    }
+    SECTION("of the next epoch, and the partner was seen again") {
+        scenario.given(with_name(1, "new"));
+        const Outcome outcome = scenario.when(ErasePartner{{"p0"}, 2});
+        CHECK(outcome.events.size() == 2);
+        CHECK(scenario.partner("p0").erased);
+    }
+}

@@ -66,7 +66,8 @@ DEFECTS = [
      "core/decide_partners.cpp", "after.erased && !patch.email && introduces(body_, patch)",
      "after.erased && !patch.email && introduces(body_, patch) && patch.name"),
     ("erased_is_answered", "an erased partner takes posts", "core/decide_messages.cpp",
-     "partner != nullptr && partner->erased", "partner == nullptr"),
+     "(partner->erased || is_stale(body.body, partner->key_epoch))",
+     "is_stale(body.body, partner->key_epoch)"),
     # ---- callers
     ("waiter_by_id", "rule 17: a waiter matches by id alone", "apps/waiters.cpp",
      "                if (entry->second->digest != outcome.digest) continue;\n", ""),

@@ -57,6 +57,10 @@ inline PersonalText draw_personal(std::size_t most_pieces = 6) {
     return sealed;
 }
 
+inline std::uint16_t draw_key_epoch() {
+    return draw_bool() ? std::uint16_t{0} : draw_in<std::uint16_t>(0, 0xffff);
+}
+
 template <class Bytes>
 Bytes draw_bytes() {
     Bytes out;
@@ -280,7 +284,7 @@ inline CommandBody draw_command_body(std::size_t kind) {
         case 9:
             return MarkRead{draw_number(), draw_ordinal()};
         default:
-            return ErasePartner{draw_partner()};
+            return ErasePartner{draw_partner(), draw_key_epoch()};
     }
 }
 
@@ -307,6 +311,7 @@ inline PartnerState draw_partner_state() {
     partner.ordinal = draw_ordinal();
     partner.id = draw_partner();
     partner.erased = draw_in<int>(0, 7) == 0;
+    partner.key_epoch = draw_key_epoch();
     if (!partner.erased) {
         partner.email = draw_personal();
         partner.name = draw_personal();
