@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/uuid/random_generator.hpp>
 #include <boost/uuid/uuid_io.hpp>
+#include <charconv>
 #include <fstream>
 #include <iterator>
 
@@ -13,6 +14,8 @@
 namespace tidings::apps {
 
 namespace {
+
+constexpr const char* kSegment = "segment.ms";
 
 /// Holds the log's id in hex.
 std::filesystem::path log_id_file(const std::filesystem::path& data) { return data / "log_id"; }
@@ -139,6 +142,13 @@ Result<void> Cluster::open_topics(const std::filesystem::path& data) {
         for (const std::string& fault : report->faults) all += (all.empty() ? "" : "; ") + fault;
         return Error{ErrorCode::log_mismatch, all, {}};
     }
+    const auto keys = topics.describe({names_.keys, 1, true, {{kSegment, ""}}});
+    if (!keys) return keys.error();
+    const std::string segment =
+        keys->settings.contains(kSegment) ? keys->settings.at(kSegment) : "";
+    std::int64_t segment_ms = 0;
+    std::from_chars(segment.data(), segment.data() + segment.size(), segment_ms);
+    keys_segment_ = std::chrono::milliseconds(segment_ms);
     if (options_.partitions != 0 && options_.partitions != genesis_.size()) {
         return Error{ErrorCode::usage,
                      "the log has " + std::to_string(genesis_.size()) + " partitions, not " +

@@ -70,6 +70,8 @@ public:
     kafka::Producer& producer() { return *events_producer_; }
     kafka::Consumer& consumer() { return *others_; }
     kafka::Bookmarks& bookmarks() { return *bookmarks_; }
+    /// After that time the topic of the partners' keys closes what was written (segment.ms).
+    std::chrono::milliseconds keys_segment() const { return keys_segment_; }
     const ClusterOptions& options() const { return options_; }
     const kafka::TopicNames& names() const { return names_; }
 
@@ -93,6 +95,7 @@ private:
     const ClusterOptions options_;
     const kafka::TopicNames names_;
     std::vector<Genesis> genesis_;
+    std::chrono::milliseconds keys_segment_{0};
     // In this order: logs and members end before the clients that they use.
     std::unique_ptr<kafka::Consumer> commits_, commands_, others_;
     std::unique_ptr<kafka::Producer> producer_, events_producer_;

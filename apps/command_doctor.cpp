@@ -124,7 +124,7 @@ void Examination::check_keys() {
     if (!readable) return bad("keys: " + readable.error().detail, "restore it from a backup");
     if (!complete) return;
     good("keys");
-    if (!fs::exists(sealing, error)) return;
+    if (!fs::exists(sealing, error) || !config_.cluster_brokers.empty()) return;
     if (const auto partners = read_partner_keys(config_); !partners) {
         bad(partners.error().detail,
             "restore keys/ from a backup: without them every partner is erased");

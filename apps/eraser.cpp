@@ -13,6 +13,9 @@ namespace {
 
 constexpr std::size_t kWaiting = 1'024;
 constexpr std::chrono::seconds kAgain{30};  ///< what failed on the way
+constexpr std::chrono::milliseconds kDue{200};
+/// What another process has begun is finished by it, unless it is gone by then.
+constexpr std::chrono::seconds kLeftBehind{60};
 
 Error overloaded(const char* why) { return {ErrorCode::overloaded, why, {}}; }
 
@@ -54,11 +57,11 @@ void Eraser::run() {
     std::unique_lock lock(mutex_);
     while (true) {
         const auto due = [this] { return stopping_ || !queue_.empty(); };
-        if (!unfinished_) {
+        if (!unfinished_ && !steps_.clean_due) {
             wake_.wait(lock, due);
-        } else if (!wake_.wait_for(lock, kAgain, due)) {
+        } else if (!wake_.wait_for(lock, kDue, due)) {
             lock.unlock();
-            finish_again();
+            do_due();
             lock.lock();
             continue;
         }
@@ -78,6 +81,7 @@ void Eraser::run() {
                 job.done(std::move(job.erasure));
             }
         }
+        if (steps_.clean_due) do_due();
         lock.lock();
     }
 }
@@ -92,8 +96,9 @@ void Eraser::decide(std::vector<Job>& jobs) {
     const auto waiting = std::make_shared<Waiting>();
     waiting->left = jobs.size();
     for (Job& job : jobs) {
-        steps_.decide(job.command, [waiting, &job](Result<Applied> applied) {
+        steps_.decide(job.command, [waiting, &job](std::uint16_t epoch, Result<Applied> applied) {
             const std::lock_guard lock(waiting->mutex);
+            job.key_epoch = epoch;
             job.applied = std::move(applied);
             if (--waiting->left == 0) waiting->done.notify_one();
         });
@@ -109,12 +114,21 @@ void Eraser::destroy(Job& job) {
     }
     job.erasure.applied = std::move(*job.applied);
     if (job.erasure.applied.outcome.refusal) return;
-    const Result<std::size_t> destroyed = keys_->destroy_retired(job.owner());
-    if (destroyed) {
-        job.erasure.keys = *destroyed;
-    } else {
+    const PartnerPtr partner = steps_.find(job.owner());
+    if (!partner || partner->key_epoch < job.key_epoch) {
+        job.failed = overloaded("the erasure is not decided: ask again");
+        return;
+    }
+    const Result<std::size_t> destroyed = keys_->destroy_retired(job.owner(), job.key_epoch);
+    Result<void> done = destroyed ? Result<void>() : Result<void>(destroyed.error());
+    if (destroyed) job.erasure.keys = *destroyed;
+    // the others can begin, and whatever happens here, this process knows what it has to clean
+    if (done && keys_->is_shared()) {
+        done = keys_->end_erasure(job.owner(), job.key_epoch, job.erasure.applied.sequence);
+    }
+    if (!done) {
         unfinished_ = true;
-        job.failed = destroyed.error();
+        job.failed = done.error();
     }
 }
 
@@ -125,25 +139,32 @@ void Eraser::work(std::vector<Job>& jobs) {
         destroy(job);
         const bool refused = !job.failed && job.erasure.applied.outcome.refusal;
         if (refused) {
-            if (auto kept = keys_->forget_retired(job.owner()); !kept) job.failed = kept.error();
+            if (auto kept = keys_->end_erasure(job.owner(), job.key_epoch, {}); !kept) {
+                job.failed = kept.error();
+            }
         } else if (!job.failed) {
             erased[steps_.partition_of(job.command.program)].push_back(&job);
         }
     }
     for (auto& [partition, done] : erased) {
-        std::vector<KeyOwner> partners;
+        ErasedRows rows;
         std::vector<PlainRecords> plain;
         for (const Job* job : done) {
-            partners.push_back(job->owner());
+            rows.programs.insert(job->command.program);
+            rows.at = std::max(rows.at, job->erasure.applied.sequence);
+            rows.partners.push_back(job->owner());
             const PartnerPtr partner = steps_.find(job->owner());
             plain.push_back({job->owner().program, job->owner().partner,
                              partner ? partner->ordinal : PartnerOrdinal{}});
         }
-        Result<void> cleaned = steps_.clean(partition, partners);
+        Result<void> cleaned = steps_.clean(partition, rows);
         if (cleaned) cleaned = steps_.count_plain(partition, plain);
         for (std::size_t i = 0; i < done.size(); ++i) {
             Job& job = *done[i];
-            Result<void> ended = cleaned ? keys_->forget_retired(job.owner()) : cleaned;
+            Result<void> ended = cleaned;
+            if (ended && !keys_->is_shared()) {
+                ended = keys_->end_erasure(job.owner(), job.key_epoch, rows.at);
+            }
             if (!ended) {
                 unfinished_ = true;
                 job.failed = ended.error();
@@ -158,11 +179,25 @@ void Eraser::work(std::vector<Job>& jobs) {
     }
 }
 
+void Eraser::do_due() {
+    try {  // storage failures of reads are thrown
+        if (auto erased = keys_->erase_destroyed(); !erased) {
+            spdlog::warn("destroyed keys are still on this disk: {}", erased.error().detail);
+        }
+        if (steps_.clean_due) steps_.clean_due();
+    } catch (const std::exception& thrown) {
+        spdlog::warn("what was erased is not cleaned up yet: {}", thrown.what());
+    }
+    if (std::chrono::steady_clock::now() < finish_at_) return;
+    finish_again();
+    finish_at_ = std::chrono::steady_clock::now() + kAgain;
+}
+
 /// What was decided, and failed afterwards: whoever asked was told so, and need not ask again.
 void Eraser::finish_again() {
     Result<void> finished;
     try {
-        finished = finish_begun();
+        finished = finish_begun(steps_.clean_due ? kLeftBehind : std::chrono::seconds(0));
     } catch (const std::exception& thrown) {
         finished = Error{ErrorCode::io, thrown.what(), {}};
     }
@@ -170,23 +205,35 @@ void Eraser::finish_again() {
     if (!finished) spdlog::warn("an erasure is not finished: {}", finished.error().detail);
 }
 
-Result<void> Eraser::finish_begun() {
-    const auto begun = keys_->retired();
+Result<void> Eraser::finish_begun(std::chrono::milliseconds age) {
+    const auto begun = keys_->begun(age);
     if (!begun) return begun.error();
-    for (const KeyOwner& owner : *begun) {
-        const PartnerPtr partner = steps_.find(owner);
-        // One that was not decided has erased nothing: its keys go on opening, until it is asked
-        // for again.
-        if (!partner || !partner->erased) continue;
-        const auto destroyed = keys_->destroy_retired(owner);
-        if (!destroyed) return destroyed.error();
-        const auto cleaned = steps_.clean(steps_.partition_of(owner.program), {owner});
-        if (!cleaned) return cleaned.error();
-        const auto ended = keys_->forget_retired(owner);
-        if (!ended) return ended.error();
-        spdlog::info("program={} an erasure that was cut off is finished: keys={}",
-                     owner.program.value, *destroyed);
+    Result<void> all;
+    for (const BegunErasure& erasure : *begun) {
+        if (auto finished = finish(erasure); !finished) all = finished;
     }
+    return all;
+}
+
+Result<void> Eraser::finish(const BegunErasure& erasure) {
+    const KeyOwner& owner = erasure.owner;
+    const PartitionId partition = steps_.partition_of(owner.program);
+    const Sequence at = steps_.applied(partition);
+    const PartnerPtr partner = steps_.find(owner);
+    // One that was not decided has erased nothing: its keys go on opening, until it is asked for
+    // again.
+    if (!partner || partner->key_epoch < erasure.key_epoch) return {};
+    if (erasure.key_epoch == 0 && !partner->erased) return {};
+    const auto destroyed = keys_->destroy_retired(owner, erasure.key_epoch);
+    if (!destroyed) return destroyed.error();
+    const ErasedRows rows{{owner.program}, at, {owner}};
+    Result<void> done;
+    if (keys_->is_shared()) done = keys_->end_erasure(owner, erasure.key_epoch, at);
+    if (done) done = steps_.clean(partition, rows);
+    if (done && !keys_->is_shared()) done = keys_->end_erasure(owner, erasure.key_epoch, at);
+    if (!done) return done;
+    spdlog::info("program={} an erasure that was cut off is finished: keys={}", owner.program.value,
+                 *destroyed);
     return {};
 }
 

@@ -2,6 +2,7 @@
 // which does all that wait together, since what each would have compacted is mostly the same.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <functional>
 #include <memory>
@@ -11,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "apps/erased_rows.h"
 #include "apps/plain_records.h"
 #include "events/partner_keys.h"
 #include "projections/broker.h"
@@ -19,16 +21,20 @@ namespace tidings::apps {
 
 /// What the node does for it; called on the eraser's thread.
 struct EraserSteps {
+    using Decided = std::function<void(std::uint16_t key_epoch, Result<Applied>)>;
     /// Retires the partner's keys, and has the command decided behind what they have sealed.
-    std::function<void(Command, Broker::Done)> decide;
-    /// Takes what was erased of these partners from this partition's read models, snapshots and
-    /// open pasts.
-    std::function<Result<void>(PartitionId, const std::vector<KeyOwner>&)> clean;
+    std::function<void(Command, Decided)> decide;
+    /// Takes what was erased from this partition's read models, snapshots and open pasts.
+    std::function<Result<void>(PartitionId, const ErasedRows&)> clean;
     /// Fills in what the partition's log holds in plain.
     std::function<Result<void>(PartitionId, std::vector<PlainRecords>&)> count_plain;
     /// Null: not known.
     std::function<PartnerPtr(const KeyOwner&)> find;
     std::function<PartitionId(const ProgramId&)> partition_of;
+    /// The last commit that is applied to the partition's read models.
+    std::function<Sequence(PartitionId)> applied;
+    /// Where other processes erase, too: called several times a second. Empty: none do.
+    std::function<void()> clean_due = {};
 };
 
 class Eraser {
@@ -42,9 +48,9 @@ public:
     /// those of the steps; an erasure that was decided by then is finished all the same. From any
     /// thread.
     void erase(Command command, Broker::Erased done);
-    /// Finishes what was begun, decided, and cut off: for a start, before anybody asks. Errors: io,
-    /// overloaded.
-    Result<void> finish_begun();
+    /// Finishes what was begun at least `age` ago, decided, and cut off: for a start, before
+    /// anybody asks. Errors: io, overloaded.
+    Result<void> finish_begun(std::chrono::milliseconds age = {});
     /// Ends what it is at, and refuses the rest.
     void stop();
 
@@ -52,6 +58,7 @@ private:
     struct Job {
         Command command;
         Broker::Erased done;
+        std::uint16_t key_epoch = 0;  ///< of the command as it was decided
         Result<Applied> applied = Error{};
         Erasure erasure;
         std::optional<Error> failed;
@@ -64,6 +71,8 @@ private:
     void destroy(Job& job);
     void work(std::vector<Job>& jobs);
     void finish_again();
+    void do_due();
+    Result<void> finish(const BegunErasure& erasure);
 
     const std::shared_ptr<PartnerKeys> keys_;
     const EraserSteps steps_;
@@ -71,7 +80,9 @@ private:
     std::condition_variable wake_;
     std::vector<Job> queue_;
     bool stopping_ = false;
-    bool unfinished_ = false;  ///< of the thread: something that was decided
+    // Of the thread.
+    bool unfinished_ = false;  ///< something that was decided
+    std::chrono::steady_clock::time_point finish_at_{};
     std::thread thread_;
 };
 

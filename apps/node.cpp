@@ -42,7 +42,8 @@ Result<std::unique_ptr<Node>> Node::open(const NodeOptions& options) {
         options.keys_data.empty() ? options.data : options.keys_data, options.deployment_key_file);
     if (!keys) return keys.error();
     const std::shared_ptr<const KeyRing> ring = std::move(*keys);
-    auto partner_keys = open_partner_keys(options.data, ring);
+    auto partner_keys = options.cluster ? make_keys_replica(options.data, ring)
+                                        : open_partner_keys(options.data, ring);
     if (!partner_keys) return partner_keys.error();
     std::unique_ptr<Node> node(new Node(options, std::move(*lock), ring, std::move(*partner_keys)));
     const Result<void> opened = options.cluster ? node->open_cluster() : node->open_embedded();
@@ -195,8 +196,12 @@ void Node::make_sealer() {
     const auto find_partner = [this](const ProgramId& program, PartnerOrdinal partner) {
         return read(program)->partner_ids(program, std::span(&partner, 1)).at(0);
     };
-    sealer_ =
-        std::make_unique<Sealer>(partner_keys_, find_partner, partitions(), cluster_ == nullptr);
+    const auto find_epoch = [this](const KeyOwner& owner) {
+        if (host_of(partition_of(owner.program)) == nullptr) return std::uint16_t{0};
+        const PartnerPtr partner = read(owner.program)->partner(owner.program, owner.partner);
+        return partner == nullptr ? std::uint16_t{0} : partner->key_epoch;
+    };
+    sealer_ = std::make_unique<Sealer>(partner_keys_, find_partner, find_epoch, partitions());
 }
 
 void Node::submit(Command command, Done done) {

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "apps/auditor.h"
+#include "apps/cleaner.h"
 #include "apps/cluster.h"
 #include "apps/eraser.h"
 #include "apps/history.h"
@@ -22,6 +23,7 @@
 #include "apps/placement.h"
 #include "apps/rebuilds.h"
 #include "apps/sealer.h"
+#include "connectors/kafka/keys_topic.h"
 #include "connectors/keys.h"
 #include "core/codec.h"
 #include "events/embedded_log.h"
@@ -139,7 +141,7 @@ private:
     void run_timer();
     void make_sealer();
     void make_eraser();
-    Result<void> clean(PartitionId partition, const std::vector<KeyOwner>& partners);
+    Result<void> clean(PartitionId partition, const ErasedRows& erased);
     Result<Auditor::OpenedLog> open_audited(PartitionId partition);
     void make_auditor();
     /// A partition's log, read beside its own thread. Any thread.
@@ -150,6 +152,9 @@ private:
     // On Kafka.
     Result<void> start_cluster();
     Result<void> check_keys() const;
+    Result<void> open_keys_topic();
+    Result<void> note_last_plain();
+    bool owes_elsewhere(PartitionId partition) const;
     void make_publisher();
     void run_balance();
     void balance();
@@ -166,7 +171,9 @@ private:
     std::atomic<std::int64_t> lag_ms_{0};
     std::shared_ptr<StoreResources> store_resources_;
     std::shared_ptr<RowMemory> row_memory_;
-    std::unique_ptr<Cluster> cluster_;    ///< outlives the hosts, which use its clients
+    std::unique_ptr<Cluster> cluster_;              ///< outlives the hosts, which use its clients
+    std::unique_ptr<kafka::KeysTopic> keys_topic_;  ///< null on the embedded log
+    std::unique_ptr<Cleaner> cleaner_;              ///< null on the embedded log
     std::atomic<bool> cancelled_{false};  ///< the start: what is adopted from now on stops at once
     std::vector<EmbeddedLog*> embedded_logs_;  ///< by partition, owned by the hosts; empty on Kafka
     std::vector<Slot> slots_;                  ///< by partition

@@ -37,13 +37,13 @@ Result<void> Node::open_cluster() {
                      {}};
     }
     const std::string fingerprint = to_hex(
-        keys_->caller_digest("tidings.fingerprint.v2\n" + keys_->checkpoint_public_key()).view());
+        keys_->caller_digest("tidings.fingerprint.v3\n" + keys_->checkpoint_public_key()).view());
     auto cluster = Cluster::open(*options_.cluster, options_.data, fingerprint);
     if (!cluster) return cluster.error();
     cluster_ = std::move(*cluster);
     slots_ = std::vector<Slot>(cluster_->genesis().size());
     view_ = std::make_shared<View>(View{std::vector<std::vector<std::string>>(slots_.size())});
-    return {};
+    return open_keys_topic();
 }
 
 Result<void> Node::start_cluster() {
@@ -56,6 +56,7 @@ Result<void> Node::start_cluster() {
     });
     if (!joined) return joined.error();
     if (const Result<void> same = check_keys(); !same) return same.error();
+    if (const Result<void> noted = note_last_plain(); !noted) return noted.error();
     if (options_.cluster->roles.projector && options_.cluster->publishes) make_publisher();
     balance();
     balance_thread_ = std::thread([this] {
@@ -147,7 +148,8 @@ void Node::balance() {
         const PlacedPartition& place = placed[p];
         const bool mine = std::find(place.holders.begin(), place.holders.end(), members.self()) !=
                           place.holders.end();
-        if (mine && host_of(PartitionId{p}) == nullptr) {
+        const bool owes = owes_elsewhere(PartitionId{p});
+        if ((mine || owes) && host_of(PartitionId{p}) == nullptr) {
             const auto now = std::chrono::steady_clock::now();
             if (now < slots_[p].adopt_not_before) continue;
             const Result<void> adopted = adopt(PartitionId{p});
@@ -158,7 +160,7 @@ void Node::balance() {
         }
         PartitionHost* host = host_of(PartitionId{p});
         if (host == nullptr) continue;
-        if (mine) {
+        if (mine || owes) {
             host->park(false);
         } else if (alive) {
             // Not before those that it now belongs to have all of it.
@@ -195,6 +197,8 @@ void Node::balance() {
 Result<void> Node::adopt(PartitionId partition) {
     Result<OpenedModels> opened = open_models(partition);
     if (!opened) return opened.error();
+    const auto begun = cleaner_->begin(partition, opened->models->tip().sequence);
+    if (!begun) return begun.error();
     PartitionHostOptions options = host_options(partition, opened->anew);
     options.decides = false;
     options.patient = true;

@@ -29,17 +29,30 @@ void Node::make_eraser() {
         if (host_of(partition_of(owner.program)) == nullptr) return nullptr;
         return read(owner.program)->partner(owner.program, owner.partner);
     };
-    steps.decide = [this](Command command, Done done) {
+    steps.applied = [this](PartitionId partition) {
+        return host_of(partition) == nullptr ? Sequence{} : read(partition)->tip().sequence;
+    };
+    steps.decide = [this](Command command, EraserSteps::Decided done) {
         const PartitionId partition = partition_of(command.program);
-        sealer_->retire_and_pass(std::move(command), partition,
-                                 [this, done = std::move(done)](Result<Command> passed) {
-                                     if (!passed) return done(passed.error());
-                                     append(std::move(*passed), done);
-                                 });
+        sealer_->retire_and_pass(
+            std::move(command), partition, [this, done = std::move(done)](Result<Command> passed) {
+                if (!passed) return done(0, passed.error());
+                const std::uint16_t epoch = std::get<ErasePartner>(passed->body).key_epoch;
+                append(std::move(*passed),
+                       [done, epoch](Result<Applied> applied) { done(epoch, std::move(applied)); });
+            });
     };
-    steps.clean = [this](PartitionId partition, const std::vector<KeyOwner>& partners) {
-        return rebuilds_->run_alone(partition, [&] { return clean(partition, partners); });
+    steps.clean = [this](PartitionId partition, const ErasedRows& erased) {
+        return rebuilds_->run_alone(partition, [&] {
+            if (!cleaner_) return clean(partition, erased);
+            // others may have erased in between, whom nobody has told of yet
+            const ErasedRows all{erased.programs, erased.at};
+            Result<void> cleaned = clean(partition, all);
+            if (cleaned) cleaned = cleaner_->set_cleaned(partition, all);
+            return cleaned;
+        });
     };
+    if (cleaner_) steps.clean_due = [this] { cleaner_->run_due(); };
     steps.count_plain = [this](PartitionId partition, std::vector<PlainRecords>& partners) {
         const auto last = partner_keys_->last_plain(partition, read(partition)->tip().sequence);
         if (!last) return Result<void>(last.error());
@@ -52,11 +65,9 @@ void Node::make_eraser() {
 }
 
 /// While nothing is built of the partition.
-Result<void> Node::clean(PartitionId partition, const std::vector<KeyOwner>& partners) {
-    std::set<ProgramId> programs;
-    for (const KeyOwner& owner : partners) programs.insert(owner.program);
-    Result<void> done = host_of(partition)->erase_deleted(programs);
-    if (done) done = rebuilds_->erase_deleted(partition, partners);
+Result<void> Node::clean(PartitionId partition, const ErasedRows& erased) {
+    Result<void> done = host_of(partition)->erase_deleted(erased.programs);
+    if (done) done = rebuilds_->erase_deleted(partition, erased);
     if (done) done = remove_old_models(options_.data);
     if (!done) return done;
     history_->forget(partition);
@@ -64,11 +75,6 @@ Result<void> Node::clean(PartitionId partition, const std::vector<KeyOwner>& par
 }
 
 void Node::erase(Command command, Erased done) {
-    if (cluster_ != nullptr) {
-        return done(Error{ErrorCode::overloaded,
-                          "on Kafka nothing is sealed yet, and nothing can be erased",
-                          {}});
-    }
     eraser_->erase(std::move(command), std::move(done));
 }
 

@@ -72,6 +72,7 @@ void Node::make_rebuilds() {
     options.resources = store_resources_;
     options.row_memory = row_memory_;
     options.keys = partner_keys_;
+    options.keys_are_shared = partner_keys_->is_shared();
     options.open_log = [this](PartitionId partition) { return open_log(partition); };
     options.host = [this](PartitionId partition) {
         PartitionHost* host = host_of(partition);

@@ -15,8 +15,13 @@ std::filesystem::path partner_keys_directory(const std::filesystem::path& data);
 /// For the process that holds the directory's lock. Errors: as PartnerKeys::open.
 Result<std::shared_ptr<PartnerKeys>> open_partner_keys(const std::filesystem::path& data,
                                                        const std::shared_ptr<const KeyRing>& ring);
-/// For commands that only read, also beside it; null if there are none. Errors: as
-/// PartnerKeys::open and KeyRing::open.
+/// For a process of a deployment on Kafka: empty, to be filled from the topic (shared_keys.h).
+/// Errors: as PartnerKeys::make_replica.
+Result<std::shared_ptr<PartnerKeys>> make_keys_replica(const std::filesystem::path& data,
+                                                       const std::shared_ptr<const KeyRing>& ring);
+/// For commands that only read, also beside it: the topic's, where there are brokers. Null if there
+/// are none, or (on Kafka) no deployment key to open them with. Errors: as PartnerKeys::open and
+/// KeyRing::open, io.
 Result<std::shared_ptr<const Keys>> read_partner_keys(const Config& config);
 
 }  // namespace tidings::apps

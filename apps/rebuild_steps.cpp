@@ -22,6 +22,9 @@ using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::chrono::milliseconds kPoll{20};
 constexpr std::chrono::seconds kLineEvery{5};
+/// Another process' erasure destroys keys before its commit is applied here: meanwhile the live
+/// models know what the rebuilt ones could not read.
+constexpr std::chrono::seconds kErasureArrives{5};
 constexpr std::chrono::seconds kTryAgain{1};  ///< after a log or a disk that failed
 /// Commits folded between two looks at the time.
 constexpr std::uint64_t kSlice = 256;
@@ -69,8 +72,9 @@ struct Rebuilds::Build {
     SteadyClock::time_point began = SteadyClock::now();
     Sequence first = {};  ///< where this process began
     SteadyClock::time_point next_line = SteadyClock::now() + kLineEvery;
-    bool differed = false;  ///< and that was accepted
-    bool troubled = false;  ///< the last attempt to fold failed
+    bool differed = false;       ///< and that was accepted
+    bool compare_again = false;  ///< it differed, which may be over soon
+    bool troubled = false;       ///< the last attempt to fold failed
 };
 
 Result<void> Rebuilds::build(PartitionId partition, bool accept_difference) {
@@ -89,6 +93,10 @@ Result<void> Rebuilds::build(PartitionId partition, bool accept_difference) {
                  build.first.value, build.directory.string());
     if (auto followed = follow(build); !followed) return followed;
     if (auto compared = compare(build, accept_difference); !compared) return compared;
+    if (build.compare_again) {
+        if (auto paused = pause(kErasureArrives); !paused) return paused;
+        if (auto compared = compare(build, accept_difference); !compared) return compared;
+    }
     if (auto taken = take_over(build); !taken) return taken;
     spdlog::info("partition={} rebuilt read models are live seconds={:.3f}", partition.value,
                  std::chrono::duration<double>(SteadyClock::now() - build.began).count());
@@ -242,7 +250,8 @@ Result<void> Rebuilds::compare(Build& build, bool accept_difference) {
         progress.compared = at;
         progress.models = models;
     });
-    if (is_equal(models)) return {};
+    build.compare_again = !is_equal(models) && options_.keys_are_shared && !build.compare_again;
+    if (is_equal(models) || build.compare_again) return {};
     const std::string what = old_digests
                                  ? "the rebuilt read models differ from the live ones at commit " +
                                        std::to_string(at.value) + ": " + difference(models)

@@ -214,6 +214,8 @@ Result<void> Rebuilds::run_alone(PartitionId partition, const std::function<Resu
         if (alone) done = task();
     } catch (const StorageFailure& failure) {
         done = Error{failure.code(), failure.what(), {}};
+    } catch (const std::exception& failure) {
+        done = Error{ErrorCode::io, failure.what(), {}};
     }
     lock.lock();
     paused_.reset();
@@ -221,8 +223,21 @@ Result<void> Rebuilds::run_alone(PartitionId partition, const std::function<Resu
     return done;
 }
 
-Result<void> Rebuilds::erase_deleted(PartitionId partition, const std::vector<KeyOwner>& partners) {
-    if (auto erased = erase_unfinished(partition, partners); !erased) return erased;
+namespace {
+
+/// Whether texts may be in these models that are erased in commits still to come.
+bool has_read(const Models& models, const ErasedRows& erased) {
+    if (erased.partners.empty()) return models.tip().sequence < erased.at;
+    return std::ranges::any_of(erased.partners, [&](const KeyOwner& owner) {
+        const PartnerPtr partner = models.partner(owner.program, owner.partner);
+        return partner != nullptr && !partner->erased;
+    });
+}
+
+}  // namespace
+
+Result<void> Rebuilds::erase_deleted(PartitionId partition, const ErasedRows& erased) {
+    if (auto done = erase_unfinished(partition, erased); !done) return done;
     const auto until = std::chrono::steady_clock::now() + kPatience;
     for (;;) {
         remove_replaced(partition);
@@ -239,8 +254,7 @@ Result<void> Rebuilds::erase_deleted(PartitionId partition, const std::vector<Ke
     }
 }
 
-Result<void> Rebuilds::erase_unfinished(PartitionId partition,
-                                        const std::vector<KeyOwner>& partners) {
+Result<void> Rebuilds::erase_unfinished(PartitionId partition, const ErasedRows& erased) {
     const Generations generations(options_.data, partition);
     const auto next = generations.next();
     if (!next) return next.error();
@@ -251,16 +265,10 @@ Result<void> Rebuilds::erase_unfinished(PartitionId partition,
     {
         const auto models = Models::open({.directory = *next, .keys = options_.keys});
         if (!models && models.error().code == ErrorCode::io) return models.error();
-        const bool begins_anew =
-            !models || std::any_of(partners.begin(), partners.end(), [&](const KeyOwner& owner) {
-                const PartnerPtr partner = (*models)->partner(owner.program, owner.partner);
-                return partner != nullptr && !partner->erased;
-            });
+        const bool begins_anew = !models || has_read(**models, erased);
         if (!begins_anew) {
-            std::set<ProgramId> programs;
-            for (const KeyOwner& owner : partners) programs.insert(owner.program);
-            for (const ProgramId& program : programs) {
-                if (auto erased = (*models)->erase_deleted(program); !erased) return erased;
+            for (const ProgramId& program : erased.programs) {
+                if (auto done = (*models)->erase_deleted(program); !done) return done;
             }
             return {};
         }

@@ -13,12 +13,12 @@
 #include <mutex>
 #include <thread>
 
+#include "apps/erased_rows.h"
 #include "apps/generations.h"
 #include "apps/partition_host.h"
 #include "connectors/http/metrics.h"
 #include "connectors/rebuilder.h"
 #include "core/codec.h"
-#include "events/partner_keys.h"
 
 namespace tidings::apps {
 
@@ -28,6 +28,7 @@ struct RebuildsOptions {
     std::shared_ptr<StoreResources> resources;  ///< those of the live ones, whose place they take
     std::shared_ptr<RowMemory> row_memory;
     std::shared_ptr<const Keys> keys;  ///< of sealed texts
+    bool keys_are_shared = false;      ///< other processes erase, too
     /// Its own reader of a partition's log.
     std::function<Result<std::unique_ptr<CommitSource>>(PartitionId)> open_log;
     /// Null: this process does not hold it. Hosts outlive the rebuilds.
@@ -59,7 +60,7 @@ public:
     /// Within such a task, when the partners' erasures are live: takes what was erased from the
     /// generations that are not. One that opened sealed texts of theirs begins anew. Errors:
     /// overloaded (somebody still reads one that was live), io.
-    Result<void> erase_deleted(PartitionId partition, const std::vector<KeyOwner>& partners);
+    Result<void> erase_deleted(PartitionId partition, const ErasedRows& erased);
 
 private:
     struct Job {
@@ -89,7 +90,7 @@ private:
     Result<void> make_live(Build& build);
     std::vector<std::filesystem::path> read_still(PartitionId partition) const;
     void remove_replaced(std::optional<PartitionId> only);
-    Result<void> erase_unfinished(PartitionId partition, const std::vector<KeyOwner>& partners);
+    Result<void> erase_unfinished(PartitionId partition, const ErasedRows& erased);
     Result<void> pause(std::chrono::milliseconds time);
     void update(PartitionId partition, const std::function<void(RebuildProgress&)>& change);
     void add_metrics();

@@ -1,6 +1,7 @@
 #include "apps/sealer.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "connectors/thread_name.h"
 #include "core/limits.h"
@@ -52,11 +53,11 @@ private:
 
 }  // namespace
 
-Sealer::Sealer(std::shared_ptr<PartnerKeys> keys, FindPartner find_partner,
-               std::uint32_t partitions, bool seals)
+Sealer::Sealer(std::shared_ptr<PartnerKeys> keys, FindPartner find_partner, FindEpoch find_epoch,
+               std::uint32_t partitions)
     : keys_(std::move(keys)),
       find_partner_(std::move(find_partner)),
-      seals_(seals),
+      find_epoch_(std::move(find_epoch)),
       waiting_(partitions),
       thread_([this] {
           name_thread("sealer");
@@ -82,7 +83,6 @@ bool Sealer::takes(Command& command, PartitionId partition) const {
         }
         return false;  // names partners that are there already: it may overtake
     }
-    if (!seals_) return false;
     if (std::holds_alternative<PostReply>(command.body)) return true;
     if (const auto* upsert = std::get_if<UpsertPartners>(&command.body)) {
         if (std::ranges::any_of(upsert->partners,
@@ -145,8 +145,13 @@ void Sealer::work(std::vector<Job>& jobs) {
         if (end > begin) {
             done = seal_all(std::span(jobs).subspan(begin, end - begin));
         } else {
-            const Command& erasure = jobs[begin].command;
-            done = keys_->retire({erasure.program, std::get<ErasePartner>(erasure.body).partner});
+            Command& command = jobs[begin].command;
+            ErasePartner& erasure = std::get<ErasePartner>(command.body);
+            if (const auto epoch = keys_->retire({command.program, erasure.partner})) {
+                erasure.key_epoch = *epoch;
+            } else {
+                done = epoch.error();
+            }
             end = begin + 1;
         }
         for (; begin < end; ++begin) {
@@ -174,7 +179,10 @@ Result<void> Sealer::seal_all(std::span<Job> jobs) {
                 owners.push_back({command.program, find_partner_(command.program, reply->partner)});
             }
         }
-        const auto keys = keys_->keys_for(owners);
+        std::vector<std::uint16_t> epochs;
+        if (keys_->is_shared())
+            std::ranges::transform(owners, std::back_inserter(epochs), find_epoch_);
+        const auto keys = keys_->keys_for(owners, epochs);
         if (!keys) return keys.error();
         auto key = keys->begin();
         for (Job& job : jobs) {

@@ -23,12 +23,14 @@ class Sealer {
 public:
     /// Asked on the sealer's thread; throws what it cannot find.
     using FindPartner = std::function<PartnerId(const ProgramId&, PartnerOrdinal)>;
+    /// The key epoch that the read models know of the partner; 0: none, or no such partner. The
+    /// same.
+    using FindEpoch = std::function<std::uint16_t(const KeyOwner&)>;
     /// With the sealed command, on the sealer's thread, in the order of asking; or with why not.
     using Next = std::function<void(Result<Command>)>;
 
-    /// `seals` false: every text stays plain, since others could not open it.
-    Sealer(std::shared_ptr<PartnerKeys> keys, FindPartner find_partner, std::uint32_t partitions,
-           bool seals);
+    Sealer(std::shared_ptr<PartnerKeys> keys, FindPartner find_partner, FindEpoch find_epoch,
+           std::uint32_t partitions);
     ~Sealer();
     Sealer(const Sealer&) = delete;
     Sealer& operator=(const Sealer&) = delete;
@@ -39,6 +41,7 @@ public:
     /// Errors given to `next`: overloaded (too much waits, or a key could not be stored).
     void seal(Command command, PartitionId partition, Next next);
     /// The same for an erasure: the keys that sealed what came before it seal nothing after it.
+    /// Where keys are shared the command gets the epoch that it begins.
     void retire_and_pass(Command command, PartitionId partition, Next next);
 
     /// Finishes what waits, and refuses what comes from now on.
@@ -59,7 +62,7 @@ private:
 
     const std::shared_ptr<PartnerKeys> keys_;
     const FindPartner find_partner_;
-    const bool seals_;
+    const FindEpoch find_epoch_;
     std::vector<std::atomic<std::uint32_t>> waiting_;  ///< by partition, the ones at work included
 
     std::mutex mutex_;

@@ -6,56 +6,22 @@
 #include <rocksdb/table.h>
 
 #include <algorithm>
-#include <map>
-#include <mutex>
 #include <stdexcept>
-#include <unordered_map>
 
-#include "events/key_database.h"
 #include "events/little_endian.h"
+#include "events/partner_keys_state.h"
 #include "events/rocks_erase.h"
 
 namespace tidings {
 
 namespace fs = std::filesystem;
+using namespace key_rows;
 
 namespace {
 
-constexpr std::size_t kLocatorBytes = 4;
-constexpr std::size_t kRestBytes = kKeyIdBytes - kLocatorBytes;
-constexpr std::size_t kEntryBytes = kRestBytes + kPartnerKeyBytes;
-constexpr std::size_t kCachedKeys = 1 << 16;         ///< by owner, and by id
 constexpr std::size_t kCachedTextBytes = 16u << 20;  ///< in each of two generations
 constexpr std::size_t kBlockCacheBytes = 8u << 20;
 constexpr std::size_t kWriteBufferBytes = 8u << 20;
-constexpr char kKeysTable = 'k', kRetiredTable = 'r', kSealedTable = 's';
-constexpr char kRetiredVersion = 1;
-
-std::string locator_and_owner(const KeyOwner& owner) {
-    std::string name;
-    name += static_cast<char>(owner.program.value.size() >> 8);
-    name += static_cast<char>(owner.program.value.size());
-    name += owner.program.value;
-    name += owner.partner.value;
-    return std::string(sha256(name).view().substr(0, kLocatorBytes)) + name;
-}
-std::string row_key(char table, const std::string& owner) { return table + owner; }
-
-KeyOwner owner_of(std::string_view key) {
-    key.remove_prefix(1 + kLocatorBytes);
-    const std::size_t size =
-        static_cast<unsigned char>(key[0]) << 8 | static_cast<unsigned char>(key[1]);
-    return {ProgramId{std::string(key.substr(2, size))},
-            PartnerId{std::string(key.substr(2 + size))}};
-}
-
-PartnerKey key_of(std::string_view locator, std::string_view entry) {
-    PartnerKey key;
-    std::copy_n(locator.data(), kLocatorBytes, key.id.data());
-    std::copy_n(entry.data(), kRestBytes, key.id.data() + kLocatorBytes);
-    std::copy_n(entry.data() + kRestBytes, kPartnerKeyBytes, key.secret.data());
-    return key;
-}
 
 rocksdb::Options options_of() {
     rocksdb::Options options;
@@ -72,87 +38,91 @@ rocksdb::Options options_of() {
     return options;
 }
 
-}  // namespace
-
-struct PartnerKeys::State {
-    fs::path directory;
-    KeyWrap wrap;
-    std::unique_ptr<KeyDatabase> db;  ///< null: there are none
-    std::mutex writing;               ///< one at a time reads rows in order to change them
-
-    mutable std::mutex mutex;  ///< guards what follows
-    mutable std::unordered_map<std::string, PartnerKey> by_id;
-    std::unordered_map<std::string, PartnerKey> by_owner;  ///< those that seal
-    using Texts = std::unordered_map<std::string, std::string>;
-    Texts texts, older_texts;  ///< by their sealed form
-    std::size_t text_bytes = 0;
-    std::uint64_t destroyed = 0;  ///< what was read before must not be kept
-
-    /// The keys of a row, oldest first. Throws what it cannot read.
-    std::vector<PartnerKey> decode(std::string_view key, std::string_view value) const {
-        const Result<std::string> plain = wrap.unwrap(value, key);
-        if (!plain) throw std::runtime_error("a partner's keys: " + plain.error().detail);
-        std::vector<PartnerKey> out;
-        for (std::size_t at = 0; at + kEntryBytes <= plain->size(); at += kEntryBytes) {
-            out.push_back(key_of(key.substr(1, kLocatorBytes), plain->substr(at, kEntryBytes)));
-        }
+Result<std::string> random_bytes(std::size_t count) {
+    std::string out(count, '\0');
+    if (RAND_bytes(reinterpret_cast<unsigned char*>(out.data()), static_cast<int>(count)) == 1) {
         return out;
     }
-    std::string encode(const std::string& key, const std::vector<PartnerKey>& keys) const {
-        std::string plain;
-        for (const PartnerKey& one : keys) {
-            plain += one.id_view().substr(kLocatorBytes);
-            plain.append(one.secret.data(), one.secret.size());
-        }
-        return wrap.wrap(plain, key);
+    return Error{ErrorCode::io, "no random bytes for a key", {}};
+}
+
+std::optional<PartnerKey> newest_sealing(const std::vector<PartnerKey>& keys,
+                                         std::string_view retired, std::uint16_t epoch) {
+    for (auto key = keys.rbegin(); key != keys.rend(); ++key) {
+        if (!is_retired(retired, *key) && (epoch == 0 || epoch_of(*key) >= epoch)) return *key;
     }
-    /// Empty: there is none.
-    std::string get(const std::string& key) const {
-        std::string value;
-        const rocksdb::Status status = db->use()->Get(rocksdb::ReadOptions(), key, &value);
-        if (!status.ok() && !status.IsNotFound()) {
-            throw std::runtime_error(db->to_error(status).detail);
-        }
-        return value;
+    return std::nullopt;
+}
+
+void set_epoch(PartnerKey& key, std::uint16_t epoch) {
+    key.id[kLocatorBytes] = static_cast<char>(epoch);
+    key.id[kLocatorBytes + 1] = static_cast<char>(epoch >> 8);
+}
+
+}  // namespace
+
+std::vector<PartnerKey> PartnerKeys::State::decode(std::string_view key,
+                                                   std::string_view value) const {
+    const Result<std::string> plain = wrap.unwrap(value, key);
+    if (!plain) throw std::runtime_error("a partner's keys: " + plain.error().detail);
+    std::vector<PartnerKey> out;
+    for (std::size_t at = 0; at + kEntryBytes <= plain->size(); at += kEntryBytes) {
+        out.push_back(key_of(key.substr(1, kLocatorBytes), plain->substr(at, kEntryBytes)));
     }
-    std::vector<PartnerKey> keys(const std::string& owner) const {
-        const std::string key = row_key(kKeysTable, owner);
-        const std::string value = get(key);
-        return value.empty() ? std::vector<PartnerKey>() : decode(key, value);
+    return out;
+}
+
+std::string PartnerKeys::State::encode(const std::string& key,
+                                       const std::vector<PartnerKey>& keys) const {
+    std::string plain;
+    for (const PartnerKey& one : keys) {
+        plain += one.id_view().substr(kLocatorBytes);
+        plain.append(one.secret.data(), one.secret.size());
     }
-    /// Empty: no erasure has begun.
-    std::string retired(const std::string& owner) const {
-        return get(row_key(kRetiredTable, owner));
-    }
-    static bool is_retired(const std::string& retired, const PartnerKey& key) {
-        for (std::size_t at = 1; at + kRestBytes <= retired.size(); at += kRestBytes) {
-            if (key.id_view().substr(kLocatorBytes) == retired.substr(at, kRestBytes)) return true;
-        }
-        return false;
-    }
-    Result<void> write(rocksdb::WriteBatch& batch) const { return db->write(batch, true); }
-    std::optional<PartnerKey> cached(const std::string& owner) const {
-        const std::lock_guard lock(mutex);
-        const auto found = by_owner.find(owner);
-        if (found == by_owner.end()) return std::nullopt;
-        return found->second;
-    }
-    /// Under the mutex.
-    template <class Map>
-    static void keep(Map& map, std::string key, const PartnerKey& value) {
-        if (map.size() >= kCachedKeys) map.clear();
-        map.insert_or_assign(std::move(key), value);
-    }
-    void keep(const std::string& owner, const PartnerKey& key) {
-        const std::lock_guard lock(mutex);
-        keep(by_owner, owner, key);
-        keep(by_id, std::string(key.id_view()), key);
-    }
-    Result<void> check() const;
-    /// The key on disk that it may have been sealed under, and opens it.
-    std::optional<std::string> open_from_disk(std::string_view id, const ProgramId& program,
-                                              PersonalField field, const PersonalText& text) const;
-};
+    return wrap.wrap(plain, key);
+}
+
+std::string PartnerKeys::State::get(const std::string& key) const {
+    std::string value;
+    const rocksdb::Status status = db->use()->Get(rocksdb::ReadOptions(), key, &value);
+    if (!status.ok() && !status.IsNotFound()) throw std::runtime_error(db->to_error(status).detail);
+    return value;
+}
+
+std::vector<PartnerKey> PartnerKeys::State::keys(const std::string& owner) const {
+    const std::string key = row_key(kKeysTable, owner);
+    const std::string value = get(key);
+    return value.empty() ? std::vector<PartnerKey>() : decode(key, value);
+}
+
+std::string PartnerKeys::State::retired(const std::string& owner) const {
+    return get(row_key(kRetiredTable, owner));
+}
+
+Epoch PartnerKeys::State::epoch(const std::string& owner) const {
+    return Epoch::decode(get(row_key(kEpochTable, owner)));
+}
+
+std::optional<PartnerKey> PartnerKeys::State::cached(const std::string& owner) const {
+    const std::lock_guard lock(mutex);
+    const auto found = by_owner.find(owner);
+    if (found == by_owner.end()) return std::nullopt;
+    return found->second;
+}
+
+void PartnerKeys::State::keep(const std::string& owner, const PartnerKey& key) {
+    const std::lock_guard lock(mutex);
+    keep(by_owner, owner, key);
+    keep(by_id, std::string(key.id_view()), key);
+}
+
+void PartnerKeys::State::let_go(const std::vector<PartnerKey>& gone) {
+    for (const PartnerKey& one : gone) by_id.erase(std::string(one.id_view()));
+    texts.clear();
+    older_texts.clear();
+    text_bytes = 0;
+    ++destroyed;
+}
 
 std::optional<std::string> PartnerKeys::State::open_from_disk(std::string_view id,
                                                               const ProgramId& program,
@@ -191,6 +161,14 @@ Result<std::unique_ptr<PartnerKeys>> PartnerKeys::open(const fs::path& directory
 Result<std::unique_ptr<PartnerKeys>> PartnerKeys::open_for_reading(const fs::path& directory,
                                                                    KeyWrap wrap) {
     return open(directory, std::move(wrap), true);
+}
+
+Result<std::unique_ptr<PartnerKeys>> PartnerKeys::make_replica(const fs::path& directory,
+                                                               KeyWrap wrap) {
+    std::error_code error;
+    fs::remove_all(directory, error);
+    if (error) return Error{ErrorCode::io, "cannot remove " + directory.string(), {}};
+    return open(directory, std::move(wrap), false);
 }
 
 Result<std::unique_ptr<PartnerKeys>> PartnerKeys::open(const fs::path& directory, KeyWrap wrap,
@@ -248,7 +226,9 @@ std::optional<std::string> PartnerKeys::open(const ProgramId& program, PersonalF
         if (auto opened = open_text(*key, program, field, text)) return opened;
     }
     if (!state_->db) return std::nullopt;
-    return state_->open_from_disk(id, program, field, text);
+    auto opened = state_->open_from_disk(id, program, field, text);
+    if (opened || state_->journal == nullptr) return opened;
+    return state_->open_from_journal(id, program, field, text);
 }
 
 void PartnerKeys::remember(const PersonalText& sealed, std::string text) {
@@ -261,55 +241,78 @@ void PartnerKeys::remember(const PersonalText& sealed, std::string text) {
     state_->text_bytes = 0;
 }
 
-Result<std::vector<PartnerKey>> PartnerKeys::keys_for(std::span<const KeyOwner> owners) {
-    const std::lock_guard writing(state_->writing);
+Result<std::vector<PartnerKey>> PartnerKeys::keys_for(std::span<const KeyOwner> owners,
+                                                      std::span<const std::uint16_t> epochs) {
+    std::unique_lock writing(state_->writing);
     std::vector<PartnerKey> out(owners.size());
     std::map<std::string, std::vector<std::size_t>> missing;  // owner, its places in `out`
-    std::string random;
-    rocksdb::WriteBatch batch;
     std::map<std::string, PartnerKey> made;
+    std::vector<KeyRecord> records;
+    std::uint64_t retirements = 0;
     try {
         for (std::size_t i = 0; i < owners.size(); ++i) {
             const std::string owner = locator_and_owner(owners[i]);
-            if (const auto cached = state_->cached(owner)) {
+            const auto cached = state_->cached(owner);
+            if (cached && (epochs.empty() || epoch_of(*cached) >= epochs[i])) {
                 out[i] = *cached;
             } else {
                 missing[owner].push_back(i);
             }
         }
         if (missing.empty()) return out;
-        random.resize(missing.size() * kEntryBytes);
-        if (RAND_bytes(reinterpret_cast<unsigned char*>(random.data()),
-                       static_cast<int>(random.size())) != 1) {
-            return Error{ErrorCode::io, "no random bytes for a key", {}};
+        const auto random = random_bytes(missing.size() * kEntryBytes);
+        if (!random) return random.error();
+        {
+            const std::lock_guard lock(state_->mutex);
+            retirements = state_->retirements;
         }
         std::size_t used = 0;
         for (const auto& [owner, places] : missing) {
+            const std::string row = row_key(kKeysTable, owner);
             std::vector<PartnerKey> keys = state_->keys(owner);
-            const std::string retired = keys.empty() ? std::string() : state_->retired(owner);
-            if (keys.empty() || State::is_retired(retired, keys.back())) {
-                keys.push_back(key_of(owner, std::string_view(random).substr(used, kEntryBytes)));
-                used += kEntryBytes;
-                const std::string key = row_key(kKeysTable, owner);
-                batch.Put(key, state_->encode(key, keys));
-                made.emplace(owner, keys.back());
+            std::uint16_t epoch = epochs.empty() ? 0 : epochs[places.back()];
+            if (is_shared()) epoch = std::max(epoch, state_->epoch(owner).number);
+            std::optional<PartnerKey> key = newest_sealing(keys, state_->retired(owner), epoch);
+            if (key) {
+                state_->keep(owner, *key);
             } else {
-                state_->keep(owner, keys.back());
+                key = key_of(owner, std::string_view(*random).substr(used, kEntryBytes));
+                used += kEntryBytes;
+                if (is_shared()) set_epoch(*key, epoch);
+                if (is_shared()) keys.clear();  // a record has one
+                keys.push_back(*key);
+                records.push_back(
+                    {is_shared() ? row + print_of(*key) : row, state_->encode(row, keys)});
+                made.emplace(owner, *key);
             }
-            for (const std::size_t place : places) out[place] = keys.back();
+            for (const std::size_t place : places) out[place] = *key;
         }
     } catch (const std::exception& failure) {
         return Error{ErrorCode::io, failure.what(), {}};
     }
     if (made.empty()) return out;
-    if (const Result<void> written = state_->write(batch); !written) return written.error();
-    for (const auto& [owner, key] : made) state_->keep(owner, key);
+    if (is_shared()) {
+        writing.unlock();
+        const auto appended = state_->journal->append(std::move(records));
+        if (!appended) return appended.error();
+    } else {
+        rocksdb::WriteBatch batch;
+        for (const KeyRecord& record : records) batch.Put(record.key, *record.value);
+        if (const auto written = state_->write(batch); !written) return written.error();
+    }
+    const std::lock_guard lock(state_->mutex);
+    if (state_->retirements != retirements) return out;
+    for (const auto& [owner, key] : made) {
+        State::keep(state_->by_owner, owner, key);
+        State::keep(state_->by_id, std::string(key.id_view()), key);
+    }
     return out;
 }
 
-Result<void> PartnerKeys::retire(const KeyOwner& who) {
-    const std::lock_guard writing(state_->writing);
+Result<std::uint16_t> PartnerKeys::retire(const KeyOwner& who) {
     const std::string owner = locator_and_owner(who);
+    if (is_shared()) return retire_shared(owner);
+    const std::lock_guard writing(state_->writing);
     rocksdb::WriteBatch batch;
     try {
         std::string ids(1, kRetiredVersion);
@@ -320,56 +323,80 @@ Result<void> PartnerKeys::retire(const KeyOwner& who) {
     } catch (const std::exception& failure) {
         return Error{ErrorCode::io, failure.what(), {}};
     }
-    if (Result<void> written = state_->write(batch); !written) return written;
+    if (const Result<void> written = state_->write(batch); !written) return written.error();
     const std::lock_guard lock(state_->mutex);
     state_->by_owner.erase(owner);
-    return {};
+    ++state_->retirements;
+    return std::uint16_t{0};
 }
 
-Result<std::size_t> PartnerKeys::destroy_retired(const KeyOwner& who) {
-    const std::lock_guard writing(state_->writing);
+Result<std::size_t> PartnerKeys::destroy_retired(const KeyOwner& who, std::uint16_t epoch) {
     const std::string owner = locator_and_owner(who);
-    const std::string key = row_key(kKeysTable, owner);
-    std::vector<PartnerKey> gone, kept;
-    rocksdb::WriteBatch batch;
-    try {
-        const std::string retired = state_->retired(owner);
-        if (retired.empty()) return std::size_t{0};
-        for (const PartnerKey& one : state_->keys(owner)) {
-            (State::is_retired(retired, one) ? gone : kept).push_back(one);
-        }
-        if (kept.empty()) {
-            batch.Delete(key);
-        } else if (!gone.empty()) {
-            batch.Put(key, state_->encode(key, kept));
-        }
-    } catch (const std::exception& failure) {
-        return Error{ErrorCode::io, failure.what(), {}};
-    }
-    if (const Result<void> written = state_->write(batch); !written) return written.error();
+    if (is_shared()) return destroy_shared(owner, epoch);
+    std::size_t count = 0;
     {
+        const std::lock_guard writing(state_->writing);
+        const std::string key = row_key(kKeysTable, owner);
+        std::vector<PartnerKey> gone, kept;
+        rocksdb::WriteBatch batch;
+        try {
+            const std::string retired = state_->retired(owner);
+            if (retired.empty()) return std::size_t{0};
+            for (const PartnerKey& one : state_->keys(owner)) {
+                (is_retired(retired, one) ? gone : kept).push_back(one);
+            }
+            if (kept.empty()) {
+                batch.Delete(key);
+            } else if (!gone.empty()) {
+                batch.Put(key, state_->encode(key, kept));
+            }
+        } catch (const std::exception& failure) {
+            return Error{ErrorCode::io, failure.what(), {}};
+        }
+        if (const Result<void> written = state_->write(batch); !written) return written.error();
+        state_->destroyed_rows.insert(key);
+        count = gone.size();
         const std::lock_guard lock(state_->mutex);
-        for (const PartnerKey& one : gone) state_->by_id.erase(std::string(one.id_view()));
-        state_->texts.clear();
-        state_->older_texts.clear();
-        state_->text_bytes = 0;
-        ++state_->destroyed;
+        state_->let_go(gone);
     }
-    const auto erased = erase_deleted(*state_->db->use(), state_->directory, {{key, key}});
-    if (erased) return gone.size();
-    state_->db->note_failure(erased.error());
-    return erased.error();
+    if (const auto erased = erase_destroyed(); !erased) return erased.error();
+    return count;
 }
 
-Result<void> PartnerKeys::forget_retired(const KeyOwner& owner) {
+Result<void> PartnerKeys::erase_destroyed() {
+    std::set<std::string> rows;
+    {
+        const std::lock_guard writing(state_->writing);
+        rows.swap(state_->destroyed_rows);
+    }
+    if (rows.empty()) return {};
+    std::vector<std::pair<std::string, std::string>> ranges;
+    ranges.reserve(rows.size());
+    for (const std::string& row : rows) ranges.emplace_back(row, row);
+    Result<void> erased;
+    try {
+        erased = erase_deleted(*state_->db->use(), state_->directory, ranges);
+        if (!erased) state_->db->note_failure(erased.error());
+    } catch (const std::exception& failure) {
+        erased = Error{ErrorCode::io, failure.what(), {}};
+    }
+    if (erased) return {};
+    const std::lock_guard writing(state_->writing);
+    state_->destroyed_rows.merge(rows);
+    return erased;
+}
+
+Result<void> PartnerKeys::end_erasure(const KeyOwner& who, std::uint16_t epoch, Sequence at) {
+    const std::string owner = locator_and_owner(who);
+    if (is_shared()) return end_shared(owner, epoch, at);
     const std::lock_guard writing(state_->writing);
     rocksdb::WriteBatch batch;
-    batch.Delete(row_key(kRetiredTable, locator_and_owner(owner)));
+    batch.Delete(row_key(kRetiredTable, owner));
     return state_->write(batch);
 }
 
 Result<Sequence> PartnerKeys::last_plain(PartitionId partition, Sequence now) {
-    const std::lock_guard writing(state_->writing);
+    std::unique_lock writing(state_->writing);
     std::string key(1, kSealedTable);
     put_le(key, partition.value);
     try {
@@ -380,15 +407,33 @@ Result<Sequence> PartnerKeys::last_plain(PartitionId partition, Sequence now) {
     }
     std::string value;
     put_le(value, now.value);
-    rocksdb::WriteBatch batch;
-    batch.Put(key, value);
-    if (const Result<void> written = state_->write(batch); !written) return written.error();
+    Result<void> written;
+    if (is_shared()) {
+        writing.unlock();
+        written = state_->journal->append({{key, value}});
+    } else {
+        rocksdb::WriteBatch batch;
+        batch.Put(key, value);
+        written = state_->write(batch);
+    }
+    if (!written) return written.error();
     return now;
 }
 
-Result<std::vector<KeyOwner>> PartnerKeys::retired() const {
-    std::vector<KeyOwner> out;
+Result<std::vector<BegunErasure>> PartnerKeys::begun(std::chrono::milliseconds age) const {
+    std::vector<BegunErasure> out;
     if (!state_->db) return out;
+    if (is_shared()) {
+        const auto before = State::Clock::now() - age;
+        const std::lock_guard lock(state_->mutex);
+        for (const auto* unfinished : {&state_->begun, &state_->late}) {
+            for (const auto& [owner, since] : *unfinished) {
+                if (since.second > before) continue;
+                out.push_back({owner_of(row_key(kRetiredTable, owner)), since.first});
+            }
+        }
+        return out;
+    }
     try {
         const KeyDatabase::Use open = state_->db->use();
         rocksdb::ReadOptions options;
@@ -396,7 +441,7 @@ Result<std::vector<KeyOwner>> PartnerKeys::retired() const {
         const std::unique_ptr<rocksdb::Iterator> at(open->NewIterator(options));
         for (at->Seek(std::string(1, kRetiredTable)); at->Valid() && at->key()[0] == kRetiredTable;
              at->Next()) {
-            out.push_back(owner_of(at->key().ToStringView()));
+            out.push_back({owner_of(at->key().ToStringView()), 0});
         }
         if (!at->status().ok()) return state_->db->to_error(at->status());
     } catch (const std::exception& failure) {

@@ -139,17 +139,21 @@ Error lost_beginning(const std::string& what) {
 
 std::vector<TopicSpec> topic_specs(const TopicNames& names, std::uint32_t partitions) {
     const std::map<std::string, std::string> compacted = {
-        {"cleanup.policy", "compact"},
-
-        {"unclean.leader.election.enable", "false"}};
+        {"cleanup.policy", "compact"}, {"unclean.leader.election.enable", "false"}};
     // Rolled often, so that compaction comes to what is written several times a second.
     const std::map<std::string, std::string> small_segments = {{"segment.ms", "600000"}};
+    // A key that was destroyed is gone from the brokers' disks within that, and a tombstone is seen
+    // by every process that has not been cut off for a week.
+    const std::map<std::string, std::string> destroying = {{"segment.ms", "600000"},
+                                                           {"max.compaction.lag.ms", "3600000"},
+                                                           {"delete.retention.ms", "604800000"}};
     const std::map<std::string, std::string> kept = {{"unclean.leader.election.enable", "false"}};
     return {{names.commands, partitions, true, log_settings(limits::kCommandBytes)},
             {names.commits, partitions, true, log_settings(limits::kCommitBytes)},
             {names.events, partitions, true, kept},
             {names.members, 1, true, compacted, small_segments},
             {names.bookmarks, 1, true, compacted, small_segments},
+            {names.keys, 1, true, compacted, destroying},
             {names.rejected, 1, false, kept}};
 }
 

@@ -26,10 +26,12 @@ struct TopicNames {
           events(prefix + ".events"),
           members(prefix + ".members"),
           bookmarks(prefix + ".bookmarks"),
+          keys(prefix + ".keys"),
           rejected(prefix + ".upstream.rejected") {}
     std::string commands, commits, events;
     std::string members;    ///< compacted; who is alive, and what they hold
     std::string bookmarks;  ///< compacted; how far upstream topics were read, and events published
+    std::string keys;       ///< compacted; the partners' keys (keys_topic.h)
     std::string rejected;   ///< records of upstream topics that cannot be applied
 };
 
@@ -49,7 +51,7 @@ struct TopicState {
     std::map<std::string, std::string> settings;  ///< those that the spec names
 };
 
-/// All six, for that many partitions.
+/// All seven, for that many partitions.
 std::vector<TopicSpec> topic_specs(const TopicNames& names, std::uint32_t partitions);
 
 struct TopicReport {

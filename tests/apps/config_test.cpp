@@ -169,7 +169,7 @@ TEST_CASE("no upstream topic is one of the deployment's own") {
     config.upstream_topics = {"facts", "other.events", "acme.facts", "acme"};
     CHECK(check_upstream_topics(config).has_value());
     for (const char* own : {"acme.commands", "acme.commits", "acme.events", "acme.members",
-                            "acme.bookmarks", "acme.upstream.rejected"}) {
+                            "acme.bookmarks", "acme.keys", "acme.upstream.rejected"}) {
         config.upstream_topics = {"facts", own};
         const Result<void> refused = check_upstream_topics(config);
         REQUIRE_FALSE(refused.has_value());

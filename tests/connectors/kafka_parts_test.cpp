@@ -70,7 +70,7 @@ TEST_CASE("other properties of librdkafka pass through; those it does not know a
 TEST_CASE("the topics of the log keep everything, and are as wide as the log") {
     const TopicNames names("acme");
     const auto specs = topic_specs(names, 12);
-    REQUIRE(specs.size() == 6);
+    REQUIRE(specs.size() == 7);
     std::map<std::string, TopicSpec> by_name;
     for (const TopicSpec& spec : specs) by_name.emplace(spec.name, spec);
     for (const char* name : {"acme.commands", "acme.commits"}) {
@@ -86,7 +86,7 @@ TEST_CASE("the topics of the log keep everything, and are as wide as the log") {
           limits::kCommitBytes);
     CHECK(std::stoull(by_name.at("acme.commands").settings.at("max.message.bytes")) >
           limits::kCommandBytes);
-    for (const char* name : {"acme.members", "acme.bookmarks"}) {
+    for (const char* name : {"acme.members", "acme.bookmarks", "acme.keys"}) {
         CHECK(by_name.at(name).settings.at("cleanup.policy") == "compact");
         CHECK(by_name.at(name).partitions == 1);
     }

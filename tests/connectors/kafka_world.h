@@ -54,7 +54,7 @@ public:
         cluster_ = rd_kafka_mock_cluster_new(handle_, brokers);
         const TopicNames names = this->names();
         for (const std::string& topic : {names.commands, names.commits, names.events, names.members,
-                                         names.bookmarks, names.rejected}) {
+                                         names.bookmarks, names.keys, names.rejected}) {
             make_topic(topic);
         }
     }

@@ -5,6 +5,7 @@
 #include <iterator>
 #include <thread>
 
+#include "tests/events/key_wraps.h"
 #include "tests/support/catch.h"
 #include "tests/support/temporary_directory.h"
 
@@ -14,31 +15,9 @@ namespace {
 const ProgramId kAcme{"acme"};
 const KeyOwner kGrace{kAcme, {"grace"}}, kAlan{kAcme, {"alan"}};
 
-/// Every value that was wrapped is remembered, to be looked for on disk.
-struct Wraps {
-    std::vector<std::string> wrapped;
-    std::string secret = "deployment";
-    KeyWrap wrap() {
-        return {[this](std::string_view plain, std::string_view context) {
-                    std::string out = secret + "|" + std::string(context) + "|";
-                    for (const char byte : plain) out += static_cast<char>(byte ^ 0x5a);
-                    wrapped.push_back(out);
-                    return out;
-                },
-                [this](std::string_view value, std::string_view context) -> Result<std::string> {
-                    const std::string head = secret + "|" + std::string(context) + "|";
-                    if (!value.starts_with(head)) return Error{ErrorCode::corruption, "other", {}};
-                    std::string out;
-                    for (const char byte : value.substr(head.size()))
-                        out += static_cast<char>(byte ^ 0x5a);
-                    return out;
-                }};
-    }
-};
-
 struct Store {
     testing::TemporaryDirectory directory;
-    Wraps wraps;
+    testing::Wraps wraps;
     std::unique_ptr<PartnerKeys> keys = open();
 
     std::unique_ptr<PartnerKeys> open() {
@@ -105,20 +84,20 @@ TEST_CASE("a destroyed key is nowhere on disk, and opens nothing") {
     REQUIRE(store.on_disk(wrapped));
     REQUIRE(store.keys->retire(kGrace).has_value());
     CHECK(store.read(grace) == "Grace");  // until it is destroyed
-    CHECK(store.keys->retired().value() == std::vector<KeyOwner>{kGrace});
+    CHECK(store.keys->begun({}).value() == std::vector<BegunErasure>{{kGrace, 0}});
     const PersonalText later = store.seal(kGrace, "Grace");
     CHECK_FALSE(later == grace);
-    CHECK(store.keys->destroy_retired(kGrace).value() == 1);
+    CHECK(store.keys->destroy_retired(kGrace, 0).value() == 1);
     CHECK_FALSE(store.read(grace));
     CHECK(store.read(later) == "Grace");
     CHECK(store.read(alan) == "Alan");
     CHECK_FALSE(store.on_disk(wrapped));
     CHECK_FALSE(store.on_disk(std::string(old.secret.data(), old.secret.size())));
-    CHECK(store.keys->destroy_retired(kGrace).value() == 0);  // asked again
+    CHECK(store.keys->destroy_retired(kGrace, 0).value() == 0);  // asked again
     store.reopen();
-    CHECK(store.keys->retired().value().size() == 1);
-    REQUIRE(store.keys->forget_retired(kGrace).has_value());
-    CHECK(store.keys->retired().value().empty());
+    CHECK(store.keys->begun({}).value().size() == 1);
+    REQUIRE(store.keys->end_erasure(kGrace, 0, {}).has_value());
+    CHECK(store.keys->begun({}).value().empty());
     CHECK_FALSE(store.read(grace));
     CHECK(store.read(later) == "Grace");
     CHECK(store.seal(kGrace, "Grace") == later);
@@ -130,19 +109,19 @@ TEST_CASE("all keys of a partner die") {
     REQUIRE(store.keys->retire(kGrace).has_value());
     const PersonalText second = store.seal(kGrace, "b");
     REQUIRE(store.keys->retire(kGrace).has_value());
-    CHECK(store.keys->destroy_retired(kGrace).value() == 2);
+    CHECK(store.keys->destroy_retired(kGrace, 0).value() == 2);
     CHECK_FALSE(store.read(first));
     CHECK_FALSE(store.read(second));
     REQUIRE(store.keys->retire(kAlan).has_value());  // never had one
-    CHECK(store.keys->retired().value().size() == 2);
-    CHECK(store.keys->destroy_retired(kAlan).value() == 0);
+    CHECK(store.keys->begun({}).value().size() == 2);
+    CHECK(store.keys->destroy_retired(kAlan, 0).value() == 0);
 }
 
 TEST_CASE("an erasure that was not decided leaves the keys as they were") {
     Store store;
     const PersonalText grace = store.seal(kGrace, "Grace");
     REQUIRE(store.keys->retire(kGrace).has_value());
-    REQUIRE(store.keys->forget_retired(kGrace).has_value());
+    REQUIRE(store.keys->end_erasure(kGrace, 0, {}).has_value());
     CHECK(store.seal(kGrace, "Grace") == grace);
 }
 
@@ -150,7 +129,7 @@ TEST_CASE("keys of another deployment are refused") {
     Store store;
     store.seal(kGrace, "Grace");
     store.keys.reset();
-    Wraps other;
+    testing::Wraps other;
     other.secret = "other";
     const auto opened = PartnerKeys::open(store.directory.path() / "keys", other.wrap());
     REQUIRE_FALSE(opened.has_value());

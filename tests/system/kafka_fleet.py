@@ -113,7 +113,7 @@ class ClusterFleet:
     @property
     def topic_names(self):
         return {name: f"{self.prefix}.{name}" for name in
-                ("commands", "commits", "events", "members", "bookmarks",
+                ("commands", "commits", "events", "members", "bookmarks", "keys",
                  "upstream.rejected")}
 
     def deciders(self):

@@ -1,0 +1,33 @@
+// A wrapping of the partners' keys that tests can look into.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "events/partner_keys.h"
+
+namespace tidings::testing {
+
+/// Every value that was wrapped is remembered, to be looked for on disk.
+struct Wraps {
+    std::vector<std::string> wrapped;
+    std::string secret = "deployment";
+    KeyWrap wrap() {
+        return {[this](std::string_view plain, std::string_view context) {
+                    std::string out = secret + "|" + std::string(context) + "|";
+                    for (const char byte : plain) out += static_cast<char>(byte ^ 0x5a);
+                    wrapped.push_back(out);
+                    return out;
+                },
+                [this](std::string_view value, std::string_view context) -> Result<std::string> {
+                    const std::string head = secret + "|" + std::string(context) + "|";
+                    if (!value.starts_with(head)) return Error{ErrorCode::corruption, "other", {}};
+                    std::string out;
+                    for (const char byte : value.substr(head.size()))
+                        out += static_cast<char>(byte ^ 0x5a);
+                    return out;
+                }};
+    }
+};
+
+}  // namespace tidings::testing
