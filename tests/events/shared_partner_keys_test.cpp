@@ -1,9 +1,11 @@
 // The partners' keys where processes share them: two replicas, and the journal between them.
 #include <algorithm>
+#include <atomic>
 #include <deque>
 #include <fstream>
 #include <iterator>
 #include <mutex>
+#include <thread>
 
 #include "tests/events/key_wraps.h"
 #include "tests/support/catch.h"
@@ -17,6 +19,8 @@ const KeyOwner kGrace{kAcme, {"grace"}}, kAlan{kAcme, {"alan"}};
 
 /// What everybody has appended.
 struct Records {
+    explicit Records(std::vector<KeyRecord> records = {}) : all(std::move(records)) {}
+    std::mutex mutex;  ///< guards what follows, where there are threads
     std::vector<KeyRecord> all;
     bool down = false;
     /// The newest of each key, in their order: what compaction leaves.
@@ -40,16 +44,24 @@ public:
         keys->share(*this);
     }
     Result<void> append(std::vector<KeyRecord> records) override {
-        if (records_.down) return Error{ErrorCode::io, "down", {}};
-        records_.all.insert(records_.all.end(), records.begin(), records.end());
+        {
+            const std::lock_guard lock(records_.mutex);
+            if (records_.down) return Error{ErrorCode::io, "down", {}};
+            records_.all.insert(records_.all.end(), records.begin(), records.end());
+        }
         return catch_up();
     }
     Result<void> catch_up() override {
-        ++asked;
-        if (records_.down) return Error{ErrorCode::io, "down", {}};
-        const std::vector<KeyRecord> rest(records_.all.begin() + static_cast<std::ptrdiff_t>(next_),
-                                          records_.all.end());
-        next_ = records_.all.size();
+        const std::lock_guard following(following_);
+        std::vector<KeyRecord> rest;
+        {
+            const std::lock_guard lock(records_.mutex);
+            ++asked;
+            if (records_.down) return Error{ErrorCode::io, "down", {}};
+            rest.assign(records_.all.begin() + static_cast<std::ptrdiff_t>(next_),
+                        records_.all.end());
+            next_ = records_.all.size();
+        }
         if (auto applied = keys->apply(rest); !applied) return applied;
         return {};
     }
@@ -78,6 +90,7 @@ public:
 
 private:
     Records& records_;
+    std::mutex following_;
     std::size_t next_ = 0;
 };
 
@@ -323,6 +336,47 @@ TEST_CASE("records that are none of ours change nothing, and are counted") {
     CHECK(one.read(text) == "Grace");
     Process later(records);
     CHECK(later.read(text) == "Grace");
+}
+
+TEST_CASE("threads that seal, erase, follow and read at once") {
+    Records records;
+    Process one(records);
+    constexpr int kRounds = 40, kOwners = 5;
+    const auto owner_of = [](int i) {
+        return KeyOwner{kAcme, {"p" + std::to_string(i % kOwners)}};
+    };
+    std::atomic<bool> over{false};
+    std::atomic<int> failed{0};  // Catch is for one thread
+    std::thread follower([&] {
+        while (!over) {
+            if (!one.catch_up() || !one.keys->erase_destroyed()) ++failed;
+        }
+    });
+    std::thread eraser([&] {
+        for (int i = 0; i < kRounds; ++i) {
+            const std::uint16_t epoch = one.keys->retire(owner_of(i)).value();
+            if (!one.keys->destroy_retired(owner_of(i), epoch)) ++failed;
+            if (!one.keys->end_erasure(owner_of(i), epoch, Sequence{1u + i})) ++failed;
+        }
+        over = true;
+    });
+    for (int i = 0; !over; ++i) {
+        const PersonalText text = one.seal(owner_of(i), "text");
+        const auto read = one.read(text);
+        if (read && *read != "text") ++failed;
+    }
+    follower.join();
+    eraser.join();
+    CHECK(failed == 0);
+    for (int i = 0; i < kOwners; ++i) {
+        for (const BegunErasure& late : one.keys->begun({}).value()) {
+            REQUIRE(one.keys->destroy_retired(late.owner, late.key_epoch).has_value());
+        }
+        const PersonalText text = one.seal(owner_of(i), "text");
+        CHECK(key_epoch_of(text) == kRounds / kOwners);
+        CHECK(one.read(text) == "text");
+    }
+    CHECK(one.keys->begun({}).value().empty());
 }
 
 TEST_CASE("what older versions left plain is kept for all") {
