@@ -1,6 +1,9 @@
-// A wrapping of the partners' keys that tests can look into.
+// A wrapping of the partners' keys that tests can look into, and finding it on disk.
 #pragma once
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <vector>
 
@@ -29,5 +32,16 @@ struct Wraps {
                 }};
     }
 };
+
+/// Whether these bytes lie in a file below.
+inline bool lies_below(const std::filesystem::path& directory, const std::string& bytes) {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(directory)) {
+        if (!entry.is_regular_file()) continue;
+        std::ifstream file(entry.path(), std::ios::binary);
+        const std::string all((std::istreambuf_iterator<char>(file)), {});
+        if (all.find(bytes) != std::string::npos) return true;
+    }
+    return false;
+}
 
 }  // namespace tidings::testing

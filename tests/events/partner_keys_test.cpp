@@ -1,8 +1,6 @@
 #include "events/partner_keys.h"
 
 #include <algorithm>
-#include <fstream>
-#include <iterator>
 #include <thread>
 
 #include "tests/events/key_wraps.h"
@@ -37,13 +35,7 @@ struct Store {
         return keys->open(kAcme, PersonalField::name, text);
     }
     bool on_disk(const std::string& bytes) const {
-        for (const auto& entry : std::filesystem::recursive_directory_iterator(directory.path())) {
-            if (!entry.is_regular_file()) continue;
-            std::ifstream file(entry.path(), std::ios::binary);
-            const std::string all((std::istreambuf_iterator<char>(file)), {});
-            if (all.find(bytes) != std::string::npos) return true;
-        }
-        return false;
+        return testing::lies_below(directory.path(), bytes);
     }
 };
 

@@ -2,8 +2,6 @@
 #include <algorithm>
 #include <atomic>
 #include <deque>
-#include <fstream>
-#include <iterator>
 #include <mutex>
 #include <thread>
 
@@ -74,13 +72,7 @@ public:
     }
     /// Whether a key that was ever wrapped here lies in the replica's files.
     bool has_wrapped(const std::string& wrapped) const {
-        for (const auto& entry : std::filesystem::recursive_directory_iterator(directory.path())) {
-            if (!entry.is_regular_file()) continue;
-            std::ifstream file(entry.path(), std::ios::binary);
-            const std::string all((std::istreambuf_iterator<char>(file)), {});
-            if (all.find(wrapped) != std::string::npos) return true;
-        }
-        return false;
+        return testing::lies_below(directory.path(), wrapped);
     }
 
     testing::TemporaryDirectory directory;
