@@ -12,7 +12,7 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
-constexpr std::chrono::seconds kPatience{15};  ///< with brokers that do not deliver
+constexpr std::chrono::seconds kBrokerPatience{15};  ///< with brokers that do not deliver
 constexpr std::chrono::milliseconds kRetry{100};
 
 class EmbeddedRecords final : public AuditedLog {
@@ -44,7 +44,7 @@ struct Clients {
 /// Asks again for what does not come.
 template <class Ask>
 auto patiently(Ask ask) {
-    const auto until = SteadyClock::now() + kPatience;
+    const auto until = SteadyClock::now() + kBrokerPatience;
     while (true) {
         auto answer = ask();
         if (answer || answer.error().code != ErrorCode::io || SteadyClock::now() > until) {

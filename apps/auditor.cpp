@@ -1,5 +1,6 @@
 #include "apps/auditor.h"
 
+#include "apps/errors.h"
 #include "apps/log_lines.h"
 #include "connectors/thread_name.h"
 
@@ -7,12 +8,11 @@ namespace tidings::apps {
 
 namespace {
 
-constexpr std::size_t kWaiting = 64;            ///< questions; each is for a few megabytes at most
+constexpr std::size_t kQuestionsWaiting = 64;   ///< questions; each is for a few megabytes at most
 constexpr std::size_t kPiece = 256 << 10;       ///< of lines
 constexpr std::size_t kReadAtOnce = 256 << 10;  ///< of commits that lines are made of
 constexpr std::size_t kReadForPiece = 1 << 20;  ///< of them; then it is others' turn
 
-Error overloaded(const char* why) { return {ErrorCode::overloaded, why, {}}; }
 Error stopped() { return overloaded("the broker is stopping"); }
 
 /// Storage failures of reads are thrown; nobody catches them on the auditor's thread.
@@ -80,7 +80,7 @@ void Auditor::expire() {
 void Auditor::ask(PartitionId partition, Answer answer) const {
     {
         const std::lock_guard lock(mutex_);
-        if (!stopping_ && waiting_.size() < kWaiting) {
+        if (!stopping_ && waiting_.size() < kQuestionsWaiting) {
             waiting_.push_back({partition, std::move(answer), Clock::now() + patience_});
             wake_.notify_one();
             return;

@@ -5,10 +5,9 @@
 #include <algorithm>
 #include <charconv>
 #include <fstream>
-#include <iterator>
 
 #include "apps/data_directory.h"
-#include "apps/io_error.h"
+#include "apps/errors.h"
 
 namespace tidings::apps {
 
@@ -16,7 +15,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::chrono::milliseconds kFirstBackoff{500}, kLongestBackoff{10'000};
+constexpr std::chrono::milliseconds kFirstCleanerBackoff{500}, kLongestCleanerBackoff{10'000};
 
 }  // namespace
 
@@ -73,16 +72,11 @@ Result<Cleaner::Cleaned> Cleaner::read(PartitionId partition) const {
 
 /// REQUIRES: mutex_ is held.
 Result<void> Cleaner::keep(PartitionId partition, Cleaned cleaned) {
-    const fs::path file = file_of(partition), draft = file.string() + ".new";
     std::string text;
     for (const auto& [program, at] : cleaned) {
         text += std::to_string(at.value) + " " + program.value + "\n";
     }
-    if (auto written = write_durably(draft, text); !written) return written;
-    std::error_code error;
-    fs::rename(draft, file, error);
-    if (error) return io_error("cannot rename " + draft.string(), error);
-    if (auto synced = sync_directory(directory_); !synced) return synced;
+    if (auto written = replace_durably(file_of(partition), text); !written) return written;
     parts_[partition.value].cleaned = std::move(cleaned);
     return {};
 }
@@ -149,7 +143,7 @@ void Cleaner::clean(PartitionId partition, Part& part) {
         part.backoff = {};
         return;
     }
-    part.backoff = std::clamp(2 * part.backoff, kFirstBackoff, kLongestBackoff);
+    part.backoff = std::clamp(2 * part.backoff, kFirstCleanerBackoff, kLongestCleanerBackoff);
     part.not_before = Clock::now() + part.backoff;
     spdlog::warn("partition={} what was erased is still on this disk: {}", partition.value,
                  done.error().detail);

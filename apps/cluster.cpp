@@ -35,17 +35,7 @@ Result<std::optional<LogId>> read_log_id(const std::filesystem::path& data) {
 }
 
 Result<void> write_log_id(const std::filesystem::path& data, const LogId& log) {
-    const std::filesystem::path file = log_id_file(data), draft = file.string() + ".new";
-    {
-        std::ofstream out(draft, std::ios::binary | std::ios::trunc);
-        out << to_hex(log.view()) << "\n";
-        out.flush();
-        if (!out) return Error{ErrorCode::io, "cannot write " + draft.string(), {}};
-    }
-    std::error_code failed;
-    std::filesystem::rename(draft, file, failed);
-    if (failed) return Error{ErrorCode::io, file.string() + ": " + failed.message(), {}};
-    return sync_directory(data);
+    return replace_durably(log_id_file(data), to_hex(log.view()) + "\n");
 }
 
 Result<Roles> parse_roles(std::string_view text) {

@@ -14,8 +14,8 @@
 #include "apps/commands.h"
 #include "apps/data_directory.h"
 #include "apps/directory_options.h"
+#include "apps/errors.h"
 #include "apps/generations.h"
-#include "apps/io_error.h"
 #include "apps/logging.h"
 #include "apps/progress.h"
 #include "events/codec.h"
@@ -29,12 +29,12 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr std::size_t kShownDifferences = 20;
-constexpr std::size_t kBlockCacheBytes = 96u << 20;
-constexpr std::size_t kWriteBufferBytes = 64u << 20;
-constexpr std::size_t kRowBytes = 64u << 20;
+constexpr std::size_t kAuditBlockCacheBytes = 96u << 20;
+constexpr std::size_t kAuditWriteBufferBytes = 64u << 20;
+constexpr std::size_t kAuditRowBytes = 64u << 20;
 constexpr std::chrono::milliseconds kLook{50};  ///< at how far the workers are
 
-struct Options {
+struct AuditOptions {
     DirectoryOptions directory;
     std::optional<std::string> kafka, prefix;
     bool json = false;
@@ -44,7 +44,7 @@ struct Options {
 
 using Logs = std::vector<std::unique_ptr<AuditedLog>>;
 
-Result<Config> named_config(const Options& options) {
+Result<Config> named_config(const AuditOptions& options) {
     set_up_logging("error", "text");
     Result<Config> config = read_settings(options.directory);
     if (!config) return config.error();
@@ -53,7 +53,7 @@ Result<Config> named_config(const Options& options) {
     return config;
 }
 
-Result<Logs> open_named_logs(const Options& options) {
+Result<Logs> open_named_logs(const AuditOptions& options) {
     const Result<Config> config = named_config(options);
     if (!config) return config.error();
     return open_audited_logs(*config);
@@ -201,7 +201,7 @@ void print_verified(const Logs& logs, const std::vector<PartitionAudit>& audits,
 }
 
 /// The checkpoints that were named. Errors: those of read_checkpoints, usage (no keys).
-Result<CheckpointsByPartition> named_checkpoints(const Options& options, const Config& config,
+Result<CheckpointsByPartition> named_checkpoints(const AuditOptions& options, const Config& config,
                                                  const Genesis& genesis) {
     if (options.checkpoints.empty()) return CheckpointsByPartition{};
     auto keys = read_verifier_keys(options.keys);
@@ -247,7 +247,7 @@ void tell_uncovered(const Logs& logs, const CheckpointsByPartition& checkpoints)
     }
 }
 
-int verify(const Options& options) {
+int verify(const AuditOptions& options) {
     const Result<Config> config = named_config(options);
     if (!config) return report(config.error());
     const Result<Logs> logs = open_audited_logs(*config);
@@ -297,8 +297,8 @@ private:
 
     ScratchDirectory directory_;
     std::shared_ptr<StoreResources> resources_ =
-        make_store_resources(kBlockCacheBytes, kWriteBufferBytes);
-    std::shared_ptr<RowMemory> rows_ = make_row_memory(kRowBytes);
+        make_store_resources(kAuditBlockCacheBytes, kAuditWriteBufferBytes);
+    std::shared_ptr<RowMemory> rows_ = make_row_memory(kAuditRowBytes);
 };
 
 /// What became of one partition.
@@ -377,7 +377,7 @@ bool print_redecided(const Logs& logs, const std::vector<Redecided>& all, std::s
     return complete && count == 0;
 }
 
-int redecide(const Options& options) {
+int redecide(const AuditOptions& options) {
     const Result<Logs> logs = open_named_logs(options);
     if (!logs) return report(logs.error());
     const auto ends = ends_of(*logs);
@@ -391,8 +391,8 @@ int redecide(const Options& options) {
     return print_redecided(*logs, all, options.most) ? kDone : kRefused;
 }
 
-std::shared_ptr<Options> add_options(CLI::App& command) {
-    auto options = std::make_shared<Options>();
+std::shared_ptr<AuditOptions> add_options(CLI::App& command) {
+    auto options = std::make_shared<AuditOptions>();
     add_directory_options(command, options->directory);
     command.add_option("--kafka", options->kafka,
                        "Kafka brokers, where the log is there; instead of the file's "

@@ -22,7 +22,7 @@ namespace tidings::apps {
 
 namespace {
 
-struct Options {
+struct EraseOptions {
     DirectoryOptions directory;
     std::string url, token, program;
     std::vector<std::string> partners;
@@ -35,12 +35,7 @@ struct Told {
 /// Errors: why it was not erased.
 using Erase = std::function<Result<Told>(const std::string& partner)>;
 
-std::string text_of(const JsonValue& object, const char* name) {
-    const JsonValue* member = object.find(name);
-    return member == nullptr ? std::string() : member->text;
-}
-
-Result<Told> ask(HttpClient& client, const Options& options, const std::string& partner) {
+Result<Told> ask(HttpClient& client, const EraseOptions& options, const std::string& partner) {
     const auto answer = client.request("POST",
                                        "/v1/programs/" + encode_segment(options.program) +
                                            "/partners/" + encode_segment(partner) + "/erasures",
@@ -48,18 +43,18 @@ Result<Told> ask(HttpClient& client, const Options& options, const std::string& 
     if (!answer) return answer.error();
     const auto json = parse_json(answer->body);
     if (answer->status != 200 || !json) {
-        const std::string detail = json ? text_of(*json, "detail") : answer->body;
+        const std::string detail = json ? json->text_of("detail") : answer->body;
         return Error{ErrorCode::invalid,
                      "the broker answered " + std::to_string(answer->status) + ": " + detail,
                      {}};
     }
     const JsonValue* plain = json->find("plain_records");
     if (plain == nullptr) return Error{ErrorCode::malformed, "no answer of an erasure's", {}};
-    return Told{text_of(*json, "position"), text_of(*json, "keys_destroyed"),
-                text_of(*plain, "count"), text_of(*plain, "first"), text_of(*plain, "last")};
+    return Told{json->text_of("position"), json->text_of("keys_destroyed"), plain->text_of("count"),
+                plain->text_of("first"), plain->text_of("last")};
 }
 
-Result<Told> erase_here(Node& node, const Options& options, const std::string& partner) {
+Result<Told> erase_here(Node& node, const EraseOptions& options, const std::string& partner) {
     Command command;
     command.id = http::random_command_id();
     command.program = ProgramId{options.program};
@@ -80,7 +75,7 @@ Result<Told> erase_here(Node& node, const Options& options, const std::string& p
                 format_position(applied.partition, erased->last_plain)};
 }
 
-int erase_all(const Options& options, const Erase& erase) {
+int erase_all(const EraseOptions& options, const Erase& erase) {
     Progress progress("erase", Unit::count, options.partners.size());
     std::size_t done = 0;
     bool all = true;
@@ -104,7 +99,7 @@ int erase_all(const Options& options, const Erase& erase) {
     return all ? kDone : kRefused;
 }
 
-int run(const Options& options) {
+int run_erase(const EraseOptions& options) {
     if (!options.url.empty()) {
         Result<Url> url = parse_url(options.url);
         if (!url) return report(url.error());
@@ -138,7 +133,7 @@ int run(const Options& options) {
 }  // namespace
 
 void add_erase_command(CLI::App& app, Chosen& chosen) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<EraseOptions>();
     CLI::App* command = app.add_subcommand(
         "erase", "Forget partners as persons: email, name, and every post of their conversations.");
     add_directory_options(*command, options->directory);
@@ -149,7 +144,7 @@ void add_erase_command(CLI::App& app, Chosen& chosen) {
     command->add_option("--program", options->program, "program id")->required();
     command->add_option("--partner", options->partners, "partner id; several may be given")
         ->required();
-    command->callback([options, &chosen] { chosen = [options] { return run(*options); }; });
+    command->callback([options, &chosen] { chosen = [options] { return run_erase(*options); }; });
 }
 
 }  // namespace tidings::apps

@@ -7,11 +7,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <memory>
 
 #include "apps/command_history.h"
 #include "apps/commands.h"
+#include "apps/errors.h"
 #include "apps/http_client.h"
 #include "apps/progress.h"
 #include "connectors/http/render_export.h"
@@ -20,17 +20,11 @@ namespace tidings::apps {
 
 namespace {
 
-struct Options {
+struct ExportOptions {
     PlaceOptions place;
     std::string table, message, out, url, token;
     std::string format = "ndjson";
 };
-
-Error usage(std::string detail) { return {ErrorCode::usage, std::move(detail), {}}; }
-
-Error io_error(const std::string& what) {
-    return {ErrorCode::io, what + ": " + std::strerror(errno), {}};
-}
 
 /// Standard output, or a file that has its name only once it is whole.
 class Output {
@@ -45,7 +39,8 @@ public:
         std::string draft = file + ".part-" + std::to_string(::getpid());
         const int descriptor =
             ::open(draft.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-        if (descriptor < 0) return io_error("cannot write " + draft);
+        if (descriptor < 0)
+            return io_error("cannot write " + draft, {errno, std::generic_category()});
         return std::unique_ptr<Output>(new Output(file, std::move(draft), descriptor));
     }
     ~Output() {
@@ -60,7 +55,7 @@ public:
         while (!text.empty()) {
             const ssize_t written = ::write(descriptor_, text.data(), text.size());
             if (written < 0 && errno == EINTR) continue;
-            if (written < 0) return io_error("cannot write on");
+            if (written < 0) return io_error("cannot write on", {errno, std::generic_category()});
             text.remove_prefix(static_cast<std::size_t>(written));
         }
         return {};
@@ -70,8 +65,10 @@ public:
         if (file_.empty()) return {};
         const bool synced = ::fsync(descriptor_) == 0;
         const bool closed = ::close(std::exchange(descriptor_, -1)) == 0;
-        if (!synced || !closed) return io_error("cannot write " + draft_);
-        if (::rename(draft_.c_str(), file_.c_str()) != 0) return io_error("cannot make " + file_);
+        if (!synced || !closed)
+            return io_error("cannot write " + draft_, {errno, std::generic_category()});
+        if (::rename(draft_.c_str(), file_.c_str()) != 0)
+            return io_error("cannot make " + file_, {errno, std::generic_category()});
         finished_ = true;
         return {};
     }
@@ -111,7 +108,8 @@ ExportTable table_of(const std::string& name) {
 }
 
 /// Both return the number of rows.
-Result<std::uint64_t> export_directory(const Options& options, Output& out, Progress& progress) {
+Result<std::uint64_t> export_directory(const ExportOptions& options, Output& out,
+                                       Progress& progress) {
     auto history = CommandHistory::open(options.place);
     if (!history) return history.error();
     const auto program = history->find_program(options.place.program, options.message);
@@ -140,7 +138,7 @@ Result<std::uint64_t> export_directory(const Options& options, Output& out, Prog
     return text.rows();
 }
 
-Result<std::uint64_t> export_served(const Options& options, Output& out, Progress& progress) {
+Result<std::uint64_t> export_served(const ExportOptions& options, Output& out, Progress& progress) {
     if (options.place.program.empty()) return usage("name the --program");
     Result<Url> url = parse_url(options.url);
     if (!url) return url.error();
@@ -162,7 +160,7 @@ Result<std::uint64_t> export_served(const Options& options, Output& out, Progres
     return refusal(*answer);
 }
 
-Result<void> run_export(const Options& options) {
+Result<void> run_export(const ExportOptions& options) {
     if (!options.message.empty() && options.table == "messages") {
         return usage("--message is for the other tables");
     }
@@ -182,15 +180,10 @@ Result<void> run_export(const Options& options) {
     return {};
 }
 
-int run(const Options& options) {
-    const Result<void> done = run_export(options);
-    return done ? kDone : report(done.error());
-}
-
 }  // namespace
 
 void add_export_command(CLI::App& app, Chosen& chosen) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<ExportOptions>();
     CLI::App* command = app.add_subcommand(
         "export",
         "Write a table of a program for analytics: every row, at one position. From a data "
@@ -215,7 +208,8 @@ void add_export_command(CLI::App& app, Chosen& chosen) {
     for (const char* other : {"--data", "--config", "--kafka"}) {
         url->excludes(command->get_option(other));
     }
-    command->callback([options, &chosen] { chosen = [options] { return run(*options); }; });
+    command->callback(
+        [options, &chosen] { chosen = [options] { return report_end(run_export(*options)); }; });
 }
 
 }  // namespace tidings::apps

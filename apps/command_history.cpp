@@ -6,6 +6,7 @@
 
 #include "apps/audit_log.h"
 #include "apps/data_directory.h"
+#include "apps/errors.h"
 #include "apps/logging.h"
 #include "apps/personal_keys.h"
 #include "connectors/positions.h"
@@ -13,8 +14,6 @@
 namespace tidings::apps {
 
 namespace {
-
-Error usage(std::string detail) { return {ErrorCode::usage, std::move(detail), {}}; }
 
 /// The partition that a message's id tells: it begins with the hash that its program is routed by.
 std::optional<PartitionId> partition_of_message(std::string_view id, std::uint32_t partitions) {

@@ -18,9 +18,9 @@ namespace tidings::apps {
 
 namespace {
 
-constexpr std::size_t kPieceBytes = 256 << 10;
+constexpr std::size_t kImportPieceBytes = 256 << 10;
 
-struct Options {
+struct ImportOptions {
     std::string url, token, program, file;
 };
 
@@ -48,7 +48,7 @@ public:
         return static_cast<std::uint64_t>(status.st_size);
     }
     Result<std::optional<std::string>> read() {
-        std::string piece(kPieceBytes, '\0');
+        std::string piece(kImportPieceBytes, '\0');
         while (true) {
             const ssize_t length = ::read(descriptor_, piece.data(), piece.size());
             if (length < 0 && errno == EINTR) continue;
@@ -66,11 +66,6 @@ private:
     int descriptor_;
 };
 
-std::string text_of(const JsonValue& object, const char* member) {
-    const JsonValue* value = object.find(member);
-    return value == nullptr ? "?" : value->text;
-}
-
 /// Prints the answer; true if no line was rejected.
 Result<bool> print_result(const std::string& body) {
     const auto json = parse_json(body);
@@ -80,19 +75,19 @@ Result<bool> print_result(const std::string& body) {
         return Error{ErrorCode::malformed, "the server's answer is not an import's: " + body};
     }
     for (const JsonValue& line : rejected->items) {
-        std::printf("line %s rejected: %s: %s\n", text_of(line, "line").c_str(),
-                    text_of(line, "code").c_str(), text_of(line, "detail").c_str());
+        std::printf("line %s rejected: %s: %s\n", line.text_of("line").c_str(),
+                    line.text_of("code").c_str(), line.text_of("detail").c_str());
     }
     const JsonValue* total = json->find("rejected_total");
     const std::string count =
         total != nullptr ? total->text : std::to_string(rejected->items.size());
     std::printf("created %s, updated %s, unchanged %s, rejected %s\n",
-                text_of(*json, "created").c_str(), text_of(*json, "updated").c_str(),
-                text_of(*json, "unchanged").c_str(), count.c_str());
+                json->text_of("created").c_str(), json->text_of("updated").c_str(),
+                json->text_of("unchanged").c_str(), count.c_str());
     return count == "0";
 }
 
-int run(const Options& options) {
+int run_import(const ImportOptions& options) {
     Result<Url> url = parse_url(options.url);
     if (!url) return report(url.error());
     Result<Input> input = Input::open(options.file);
@@ -131,14 +126,14 @@ int run(const Options& options) {
 }  // namespace
 
 void add_import_command(CLI::App& app, Chosen& chosen) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<ImportOptions>();
     CLI::App* command = app.add_subcommand(
         "import", "Send partners to a running broker: NDJSON, one partner a line.");
     command->add_option("--url", options->url, "the broker, as http://127.0.0.1:8080")->required();
     command->add_option("--token", options->token, "a token with the role platform")->required();
     command->add_option("--program", options->program, "program id")->required();
     command->add_option("FILE", options->file, "the file; - for standard input")->required();
-    command->callback([options, &chosen] { chosen = [options] { return run(*options); }; });
+    command->callback([options, &chosen] { chosen = [options] { return run_import(*options); }; });
 }
 
 }  // namespace tidings::apps

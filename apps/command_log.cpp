@@ -16,9 +16,9 @@ namespace tidings::apps {
 
 namespace {
 
-constexpr std::chrono::milliseconds kPoll{100};
+constexpr std::chrono::milliseconds kTailPoll{100};
 
-struct Options {
+struct LogOptions {
     DirectoryOptions directory;
     std::string from;
     bool json = false;
@@ -32,7 +32,7 @@ struct Source {
 };
 
 /// The partitions that --from names, or all of them: from the beginning, or (follow) from the end.
-Result<std::vector<Source>> sources(const Options& options, const Codec& codec,
+Result<std::vector<Source>> sources(const LogOptions& options, const Codec& codec,
                                     std::vector<std::unique_ptr<EmbeddedLogReader>>& readers) {
     std::vector<Source> out;
     if (!options.from.empty()) {
@@ -76,7 +76,7 @@ Result<bool> print(Source& source, const Codec& codec, const Keys* keys, bool js
     }
 }
 
-int run(const Options& options) {
+int run_log(const LogOptions& options) {
     const CapnpCodec codec;
     const Result<Config> config = read_settings(options.directory);
     if (!config) return report(config.error());
@@ -93,7 +93,7 @@ int run(const Options& options) {
             if (!*printed) return kRefused;
         }
         if (!options.follow) return kDone;
-        std::this_thread::sleep_for(kPoll);
+        std::this_thread::sleep_for(kTailPoll);
         for (Source& source : *all) {
             const Result<void> refreshed = source.reader->refresh();
             if (!refreshed) return report(refreshed.error());
@@ -102,7 +102,7 @@ int run(const Options& options) {
 }
 
 void add(CLI::App& parent, Chosen& chosen, const char* name, const char* help, bool follow) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<LogOptions>();
     options->follow = follow;
     CLI::App* command = parent.add_subcommand(name, help);
     add_directory_options(*command, options->directory);
@@ -110,7 +110,7 @@ void add(CLI::App& parent, Chosen& chosen, const char* name, const char* help, b
     command->add_option("--from", options->from,
                         "position to begin at, PARTITION:SEQUENCE; several with commas; only the "
                         "partitions named are printed");
-    command->callback([options, &chosen] { chosen = [options] { return run(*options); }; });
+    command->callback([options, &chosen] { chosen = [options] { return run_log(*options); }; });
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "apps/audit_log.h"
 #include "apps/data_directory.h"
 #include "apps/directory_options.h"
+#include "apps/errors.h"
 #include "apps/generations.h"
 #include "apps/http_client.h"
 #include "apps/lock_file.h"
@@ -27,7 +28,7 @@ namespace tidings::apps {
 
 namespace {
 
-struct Options {
+struct ProofsOptions {
     DirectoryOptions directory;
     std::string url, token;
     std::optional<std::uint32_t> partition;
@@ -38,8 +39,6 @@ struct Options {
     std::vector<std::string> keys;
 };
 
-Error usage(std::string what) { return {ErrorCode::usage, std::move(what), {}}; }
-
 int print(const Result<std::string>& text) {
     if (!text) return report(text.error());
     std::printf("%s%s", text->c_str(), text->ends_with("\n") ? "" : "\n");
@@ -48,7 +47,7 @@ int print(const Result<std::string>& text) {
 
 // ---- of a broker that runs
 
-Result<std::string> ask(const Options& options, const std::string& target) {
+Result<std::string> ask(const ProofsOptions& options, const std::string& target) {
     Result<Url> url = parse_url(options.url);
     if (!url) return url.error();
     HttpClient client(std::move(*url));
@@ -81,7 +80,7 @@ private:
 /// One partition's read models and log, and what its checkpoints are signed with.
 class Stopped {
 public:
-    static Result<std::unique_ptr<Stopped>> open(const Options& options) {
+    static Result<std::unique_ptr<Stopped>> open(const ProofsOptions& options) {
         set_up_logging("error", "text");
         const Result<Config> config = read_settings(options.directory);
         if (!config) return config.error();
@@ -157,7 +156,7 @@ std::string note_of(const Stopped& stopped, PartitionId partition, const TreeHea
                              : stopped.signer().sign(partition, size, models);
 }
 
-Result<std::string> checkpoints_of(Stopped& stopped, const Options& options) {
+Result<std::string> checkpoints_of(Stopped& stopped, const ProofsOptions& options) {
     std::string out;
     for (std::uint32_t p = 0; p < stopped.partitions(); ++p) {
         if (options.partition && *options.partition != p) continue;
@@ -174,7 +173,7 @@ Result<std::string> checkpoints_of(Stopped& stopped, const Options& options) {
     return out;
 }
 
-Result<std::string> growth_of(Stopped& stopped, const Options& options) {
+Result<std::string> growth_of(Stopped& stopped, const ProofsOptions& options) {
     const PartitionId partition{options.partition.value_or(0)};
     const auto models = stopped.models(partition);
     if (!models) return models.error();
@@ -190,12 +189,12 @@ Result<std::string> growth_of(Stopped& stopped, const Options& options) {
 }
 
 /// Where the event lies: among the programs of all partitions, or of the one that is named.
-struct Place {
+struct EventPlace {
     EventName name;
     PartitionId partition;
     CommandPosition command;
 };
-Result<Place> find_event(Stopped& stopped, const Options& options) {
+Result<EventPlace> find_event(Stopped& stopped, const ProofsOptions& options) {
     for (std::uint32_t p = 0; p < stopped.partitions(); ++p) {
         const auto models = stopped.models({p});
         if (!models) return models.error();
@@ -205,10 +204,10 @@ Result<Place> find_event(Stopped& stopped, const Options& options) {
         if (!name) continue;
         if (!name->program) {
             if (name->partition.value != p) continue;
-            return Place{*name, name->partition, name->command};
+            return EventPlace{*name, name->partition, name->command};
         }
         const auto command = (*models)->command_of(*name->program, name->number);
-        if (command) return Place{*name, PartitionId{p}, *command};
+        if (command) return EventPlace{*name, PartitionId{p}, *command};
     }
     return Error{ErrorCode::not_found,
                  "no such event: name it as in the events topic with --program, or by the id of a "
@@ -216,7 +215,7 @@ Result<Place> find_event(Stopped& stopped, const Options& options) {
                  {}};
 }
 
-Result<std::string> inclusion_of(Stopped& stopped, const Options& options) {
+Result<std::string> inclusion_of(Stopped& stopped, const ProofsOptions& options) {
     const auto place = find_event(stopped, options);
     if (!place) return place.error();
     const auto models = stopped.models(place->partition);
@@ -248,7 +247,7 @@ Result<std::string> inclusion_of(Stopped& stopped, const Options& options) {
 
 /// What `of` says of the directory; storage failures are thrown.
 template <class Of>
-Result<std::string> of_directory(const Options& options, Of of) {
+Result<std::string> of_directory(const ProofsOptions& options, Of of) {
     try {
         const auto stopped = Stopped::open(options);
         if (!stopped) return stopped.error();
@@ -287,7 +286,7 @@ Result<std::uint64_t> listed_partitions(const Result<std::string>& list) {
     return out;
 }
 
-int checkpoint(const Options& options) {
+int checkpoint(const ProofsOptions& options) {
     if (options.url.empty()) return print(of_directory(options, checkpoints_of));
     const std::string target = "/v1/audit/checkpoint";
     if (options.keys_only) return print(listed_keys(ask(options, target)));
@@ -305,7 +304,7 @@ int checkpoint(const Options& options) {
     return print(out);
 }
 
-int prove(const Options& options) {
+int prove(const ProofsOptions& options) {
     const bool grows = options.from.has_value();
     if (grows == !options.event.empty()) {
         return report(usage("name an event, or the tree's size with --from"));
@@ -369,7 +368,7 @@ int check_growth(const std::string& proof, const std::string& earlier,
     return kDone;
 }
 
-int check_proof(const Options& options) {
+int check_proof(const ProofsOptions& options) {
     const auto keys = read_verifier_keys(options.keys);
     if (!keys) return report(keys.error());
     const auto proof = read_text_file(options.file);
@@ -379,8 +378,8 @@ int check_proof(const Options& options) {
     return *grows ? check_growth(*proof, options.earlier, *keys) : check_outcome(*proof, *keys);
 }
 
-std::shared_ptr<Options> add_source_options(CLI::App& command) {
-    auto options = std::make_shared<Options>();
+std::shared_ptr<ProofsOptions> add_source_options(CLI::App& command) {
+    auto options = std::make_shared<ProofsOptions>();
     add_directory_options(command, options->directory);
     CLI::Option* url = command.add_option("--url", options->url,
                                           "a broker that runs, as http://127.0.0.1:8080; otherwise "
@@ -435,7 +434,7 @@ void add_proof_commands(CLI::App& audit, Chosen& chosen) {
     CLI::App* check = audit.add_subcommand(
         "check-proof",
         "Check a proof with nothing but the verifier key, and print what it proves.");
-    auto to_check = std::make_shared<Options>();
+    auto to_check = std::make_shared<ProofsOptions>();
     check->add_option("FILE", to_check->file, "the proof")->required();
     check->add_option("--key", to_check->keys, "verifier key, or a file of them")->required();
     check->add_option("--checkpoint", to_check->earlier,

@@ -10,8 +10,8 @@
 #include "apps/commands.h"
 #include "apps/data_directory.h"
 #include "apps/directory_options.h"
+#include "apps/errors.h"
 #include "apps/generations.h"
-#include "apps/io_error.h"
 #include "apps/lock_file.h"
 #include "apps/personal_keys.h"
 #include "apps/progress.h"
@@ -26,13 +26,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::size_t kBlockCacheBytes = 96u << 20;
-constexpr std::size_t kWriteBufferBytes = 64u << 20;
-constexpr std::size_t kLogCacheBytes = 8u << 20;
+constexpr std::size_t kRebuildBlockCacheBytes = 96u << 20;
+constexpr std::size_t kRebuildWriteBufferBytes = 64u << 20;
+constexpr std::size_t kRebuildLogCacheBytes = 8u << 20;
 constexpr std::size_t kLogBufferBytes = 32u << 20;
 constexpr std::chrono::milliseconds kArrival{1};  ///< of what is on its way from Kafka
 
-struct Options {
+struct RebuildOptions {
     DirectoryOptions directory;
     std::optional<std::string> kafka;
     Config config;     ///< what they name
@@ -55,7 +55,7 @@ using PathOf = std::function<Result<fs::path>(PartitionId)>;
 /// One Models for each of the logs, in the directory that `path_of` says.
 Result<ModelsSet> open_models(const PathOf& path_of, const LogSet& logs,
                               const std::shared_ptr<const Keys>& keys) {
-    const auto resources = make_store_resources(kBlockCacheBytes, kWriteBufferBytes);
+    const auto resources = make_store_resources(kRebuildBlockCacheBytes, kRebuildWriteBufferBytes);
     ModelsSet all;
     for (const auto& log : logs) {
         const auto path = path_of(log->genesis().partition);
@@ -213,7 +213,7 @@ Result<void> swap_in(const fs::path& data, const fs::path& rebuilt) {
 }
 
 /// An empty directory to rebuild into. A left-over of our own is removed; the user's is not.
-Result<fs::path> prepare_target(const Options& options) {
+Result<fs::path> prepare_target(const RebuildOptions& options) {
     std::error_code error;
     const fs::path target =
         options.into.empty() ? fs::path(options.data) / "models.rebuild" : fs::path(options.into);
@@ -227,8 +227,9 @@ Result<fs::path> prepare_target(const Options& options) {
     return target;
 }
 
-Result<LogSet> open_embedded_logs(const Options& options) {
-    auto logs = open_logs(options.data, 0, make_log_resources(kLogCacheBytes, kLogBufferBytes));
+Result<LogSet> open_embedded_logs(const RebuildOptions& options) {
+    auto logs =
+        open_logs(options.data, 0, make_log_resources(kRebuildLogCacheBytes, kLogBufferBytes));
     if (!logs) return logs.error();
     LogSet all;
     for (auto& log : *logs) all.push_back(std::move(log));
@@ -236,7 +237,7 @@ Result<LogSet> open_embedded_logs(const Options& options) {
 }
 
 /// Of the partitions whose read models lie here; of all if there are none.
-Result<LogSet> open_kafka_logs(const Options& options, std::unique_ptr<Cluster>& cluster) {
+Result<LogSet> open_kafka_logs(const RebuildOptions& options, std::unique_ptr<Cluster>& cluster) {
     ClusterOptions cluster_options;
     cluster_options.settings = kafka_settings(options.config);
     auto opened = Cluster::open(cluster_options, options.data, "");
@@ -254,7 +255,7 @@ Result<LogSet> open_kafka_logs(const Options& options, std::unique_ptr<Cluster>&
     return all;
 }
 
-Result<bool> rebuild(const Options& options) {
+Result<bool> rebuild(const RebuildOptions& options) {
     if (options.config.cluster_brokers.empty()) {
         const Result<std::uint32_t> count = count_partitions(options.data);
         if (!count) return count.error();
@@ -310,7 +311,7 @@ Result<bool> rebuild(const Options& options) {
 }  // namespace
 
 void add_rebuild_command(CLI::App& app, Chosen& chosen) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<RebuildOptions>();
     CLI::App* command = app.add_subcommand("rebuild",
                                            "Make the read models anew from the log, and compare "
                                            "them with the live ones: exit status 1 if they "

@@ -10,13 +10,13 @@ namespace tidings::apps {
 
 namespace {
 
-struct Options {
+struct ServeOptions {
     DirectoryOptions directory;
     std::optional<std::string> listen, kafka, roles;
     bool demo = false;
 };
 
-int run(const Options& options) {
+int run_serve(const ServeOptions& options) {
     Result<Config> config = read_settings(options.directory);
     if (!config) return report(config.error());
     if (options.listen) config->listen = *options.listen;
@@ -30,7 +30,7 @@ int run(const Options& options) {
 }  // namespace
 
 void add_serve_command(CLI::App& app, Chosen& chosen) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<ServeOptions>();
     CLI::App* command = app.add_subcommand(
         "serve", "Run the broker: HTTP API, log and read models in one process.");
     add_directory_options(*command, options->directory);
@@ -43,7 +43,7 @@ void add_serve_command(CLI::App& app, Chosen& chosen) {
     command->add_flag("--demo", options->demo,
                       "load a small believable program, and print commands to try it with");
     command->footer(settings_help());
-    command->callback([options, &chosen] { chosen = [options] { return run(*options); }; });
+    command->callback([options, &chosen] { chosen = [options] { return run_serve(*options); }; });
 }
 
 }  // namespace tidings::apps

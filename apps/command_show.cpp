@@ -17,7 +17,7 @@ namespace tidings::apps {
 
 namespace {
 
-struct Options {
+struct ShowOptions {
     PlaceOptions place;
     std::string message, partner;
     std::string state = "all";
@@ -25,7 +25,7 @@ struct Options {
 };
 
 /// What a subcommand looks at.
-struct Place {
+struct ShownPlace {
     ProgramId program;
     PartitionId partition;
     std::shared_ptr<const Past> past;
@@ -39,7 +39,7 @@ Error missing(const char* what) {
 void print(const std::string& text) { std::fwrite(text.data(), 1, text.size(), stdout); }
 void print_line(const std::string& text) { print(text + "\n"); }
 
-std::string text_of(const std::optional<Timestamp>& time) {
+std::string time_text(const std::optional<Timestamp>& time) {
     return time ? format_time(*time) : std::string("-");
 }
 
@@ -54,13 +54,13 @@ std::string name_of(const Actor& actor) {
     return actor.name.plain() + " (" + actor.sub.plain() + ")";
 }
 
-Result<PartnerPtr> find_partner(const Place& place, const std::string& id) {
+Result<PartnerPtr> find_partner(const ShownPlace& place, const std::string& id) {
     auto partner = place.models().partner(place.program, PartnerId{id});
     if (!partner) return missing("partner");
     return partner;
 }
 
-Result<MessageView> find_message(const Place& place, const std::string& id) {
+Result<MessageView> find_message(const ShownPlace& place, const std::string& id) {
     const auto number = parse_message_id(place.program, id);
     if (!number) return missing("message");
     auto message = place.models().message(place.program, *number);
@@ -68,7 +68,7 @@ Result<MessageView> find_message(const Place& place, const std::string& id) {
     return std::move(*message);
 }
 
-Result<void> show_message(const Place& place, const Options& options) {
+Result<void> show_message(const ShownPlace& place, const ShowOptions& options) {
     const auto message = find_message(place, options.message);
     if (!message) return message.error();
     if (options.json) {
@@ -117,7 +117,7 @@ Result<void> show_list(bool json, Ask ask, Render render, Line line) {
     return {};
 }
 
-Result<void> show_recipients(const Place& place, const Options& options) {
+Result<void> show_recipients(const ShownPlace& place, const ShowOptions& options) {
     const auto message = find_message(place, options.message);
     if (!message) return message.error();
     RecipientState state = RecipientState::all;
@@ -128,13 +128,13 @@ Result<void> show_recipients(const Place& place, const Options& options) {
         return place.models().recipients(place.program, message->card->number, state, "", page);
     };
     const auto line = [](const RecipientRow& row) {
-        return name_of(row.partner) + "  opened " + text_of(row.opened_at) + "  replied " +
-               text_of(row.last_replied_at) + "  unread " + std::to_string(row.unread_replies);
+        return name_of(row.partner) + "  opened " + time_text(row.opened_at) + "  replied " +
+               time_text(row.last_replied_at) + "  unread " + std::to_string(row.unread_replies);
     };
     return show_list<RecipientRow>(options.json, ask, http::render_recipients, line);
 }
 
-Result<void> show_inbox(const Place& place, const Options& options) {
+Result<void> show_inbox(const ShownPlace& place, const ShowOptions& options) {
     const auto partner = find_partner(place, options.partner);
     if (!partner) return partner.error();
     const auto ask = [&](const PageRequest& page) {
@@ -142,13 +142,13 @@ Result<void> show_inbox(const Place& place, const Options& options) {
     };
     const auto line = [](const InboxRow& row) {
         return row.card->id + "  " + format_time(row.card->sent_at) +
-               (row.unread ? "  unread" : "  read  ") + "  opened " + text_of(row.opened_at) +
-               "  replied " + text_of(row.replied_at) + "  " + row.card->subject;
+               (row.unread ? "  unread" : "  read  ") + "  opened " + time_text(row.opened_at) +
+               "  replied " + time_text(row.replied_at) + "  " + row.card->subject;
     };
     return show_list<InboxRow>(options.json, ask, http::render_profile_messages, line);
 }
 
-Result<void> show_conversation(const Place& place, const Options& options) {
+Result<void> show_conversation(const ShownPlace& place, const ShowOptions& options) {
     const auto partner = find_partner(place, options.partner);
     if (!partner) return partner.error();
     const auto number = parse_message_id(place.program, options.message);
@@ -161,7 +161,7 @@ Result<void> show_conversation(const Place& place, const Options& options) {
     }
     print_line(found->card->id + "  " + found->card->subject);
     print_line("with        " + name_of(found->partner));
-    print_line("opened      " + text_of(found->opened_at));
+    print_line("opened      " + time_text(found->opened_at));
     for (const PostView& post : found->posts) {
         print_line("\n" + format_time(post.posted_at) + "  " + post.author_name + " (" +
                    post.author_id + "):\n" + post.body);
@@ -169,7 +169,7 @@ Result<void> show_conversation(const Place& place, const Options& options) {
     return {};
 }
 
-Result<void> show_partner(const Place& place, const Options& options) {
+Result<void> show_partner(const ShownPlace& place, const ShowOptions& options) {
     const auto partner = find_partner(place, options.partner);
     if (!partner) return partner.error();
     const PartnerView view{*partner, place.models().texts(place.program).show(**partner)};
@@ -189,16 +189,16 @@ Result<void> show_partner(const Place& place, const Options& options) {
     return {};
 }
 
-using Show = Result<void> (*)(const Place&, const Options&);
+using Show = Result<void> (*)(const ShownPlace&, const ShowOptions&);
 
-Result<void> run_show(const Options& options, Show show) {
+Result<void> run_show(const ShowOptions& options, Show show) {
     auto history = CommandHistory::open(options.place);
     if (!history) return history.error();
     const auto program = history->find_program(options.place.program, options.message);
     if (!program) return program.error();
     auto past = history->at(*program, options.place.as_of);
     if (!past) return past.error();
-    const Place place{*program, history->partition_of(*program), std::move(*past)};
+    const ShownPlace place{*program, history->partition_of(*program), std::move(*past)};
     Result<void> shown = show(place, options);
     if (shown) tell_cost(place.partition, *place.past);
     return shown;
@@ -226,7 +226,7 @@ void print_verdict(const ProgramId& program, const Filter& filter, const FilterV
     }
 }
 
-void print_why(const ProgramId& program, const Options& options, const SendReceipt& receipt) {
+void print_why(const ProgramId& program, const ShowOptions& options, const SendReceipt& receipt) {
     const Selection& why = *receipt.why;
     print_line(options.partner + (why.selected ? " received " : " did not receive ") +
                options.message + ": " + name_of(why.reason));
@@ -239,7 +239,7 @@ void print_why(const ProgramId& program, const Options& options, const SendRecei
 }
 
 /// The receipt of the send; with a partner, why it was selected or not.
-Result<void> run_receipt(const Options& options) {
+Result<void> run_receipt(const ShowOptions& options) {
     auto history = CommandHistory::open(options.place);
     if (!history) return history.error();
     const auto program = history->find_program(options.place.program, options.message);
@@ -264,8 +264,6 @@ Result<void> run_receipt(const Options& options) {
     return {};
 }
 
-int finish(const Result<void>& done) { return done ? kDone : report(done.error()); }
-
 struct Subcommand {
     const char* name;
     const char* help;
@@ -282,8 +280,8 @@ constexpr Subcommand kSubcommands[] = {
     {"partner", "A partner's profile.", false, true, show_partner},
 };
 
-CLI::App* add(CLI::App& parent, const char* name, const char* help, Options& options, bool message,
-              bool partner) {
+CLI::App* add(CLI::App& parent, const char* name, const char* help, ShowOptions& options,
+              bool message, bool partner) {
     CLI::App* command = parent.add_subcommand(name, help);
     add_place_options(*command, options.place);
     command->add_flag("--json", options.json, "the document that the API answers with");
@@ -301,7 +299,7 @@ void add_show_command(CLI::App& app, Chosen& chosen) {
         "beside a running broker.");
     parent->require_subcommand(1);
     for (const Subcommand& one : kSubcommands) {
-        auto options = std::make_shared<Options>();
+        auto options = std::make_shared<ShowOptions>();
         CLI::App* command = add(*parent, one.name, one.help, *options, one.message, one.partner);
         add_as_of_option(*command, options->place.as_of);
         if (one.show == show_recipients) {
@@ -309,24 +307,26 @@ void add_show_command(CLI::App& app, Chosen& chosen) {
                 ->check(CLI::IsMember({"all", "opened", "unopened", "replied"}));
         }
         command->callback([options, show = one.show, &chosen] {
-            chosen = [options, show] { return finish(run_show(*options, show)); };
+            chosen = [options, show] { return report_end(run_show(*options, show)); };
         });
     }
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<ShowOptions>();
     add(*parent, "receipt", "How a message was sent: by whom, to whom, under which plan.", *options,
         true, false)
-        ->callback(
-            [options, &chosen] { chosen = [options] { return finish(run_receipt(*options)); }; });
+        ->callback([options, &chosen] {
+            chosen = [options] { return report_end(run_receipt(*options)); };
+        });
 }
 
 void add_why_command(CLI::App& app, Chosen& chosen) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<ShowOptions>();
     add(app, "why",
         "Why a message reached a partner or not: its audience's filter, node by node, on the facts "
         "just before the send.",
         *options, true, true)
-        ->callback(
-            [options, &chosen] { chosen = [options] { return finish(run_receipt(*options)); }; });
+        ->callback([options, &chosen] {
+            chosen = [options] { return report_end(run_receipt(*options)); };
+        });
 }
 
 }  // namespace tidings::apps

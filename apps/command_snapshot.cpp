@@ -13,7 +13,7 @@
 #include "apps/command_history.h"
 #include "apps/commands.h"
 #include "apps/data_directory.h"
-#include "apps/io_error.h"
+#include "apps/errors.h"
 #include "apps/log_walk.h"
 #include "apps/progress.h"
 #include "apps/snapshots.h"
@@ -25,12 +25,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-struct Options {
+struct SnapshotOptions {
     PlaceOptions place;
     std::string directory;  ///< of the snapshot
 };
-
-Error usage(std::string detail) { return {ErrorCode::usage, std::move(detail), {}}; }
 
 fs::path partition_in(const fs::path& directory, std::uint32_t partition) {
     return directory / ("p" + std::to_string(partition));
@@ -143,7 +141,7 @@ void print_mark(const SnapshotMark& mark) {
 }
 
 /// Built beside its name, which it gets when it is whole.
-Result<void> make_snapshot(const Options& options) {
+Result<void> make_snapshot(const SnapshotOptions& options) {
     const fs::path target(options.directory), making(options.directory + ".making");
     std::error_code error;
     if (fs::exists(target, error) || error) return usage(target.string() + " is there already");
@@ -290,7 +288,7 @@ Result<void> put_in_place(const fs::path& data, const std::string& what) {
 
 /// Everything is copied and checked before anything gets its name; the log comes first: a crash in
 /// between leaves a log without read models, which is whole.
-Result<void> restore(const Options& options) {
+Result<void> restore(const SnapshotOptions& options) {
     const Result<Config> config = read_settings(options.place.directory);
     if (!config) return config.error();
     const fs::path data(config->data), directory(options.directory);
@@ -340,12 +338,10 @@ Result<void> restore(const Options& options) {
     return {};
 }
 
-int finish(const Result<void>& done) { return done ? kDone : report(done.error()); }
-
 }  // namespace
 
 void add_snapshot_command(CLI::App& app, Chosen& chosen) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<SnapshotOptions>();
     CLI::App* command =
         app.add_subcommand("snapshot",
                            "Copy the node as it is now, also while it runs: the read models, their "
@@ -357,11 +353,11 @@ void add_snapshot_command(CLI::App& app, Chosen& chosen) {
     command->add_option("--into", options->directory, "directory to make; must not be there")
         ->required();
     command->callback(
-        [options, &chosen] { chosen = [options] { return finish(make_snapshot(*options)); }; });
+        [options, &chosen] { chosen = [options] { return report_end(make_snapshot(*options)); }; });
 }
 
 void add_restore_command(CLI::App& app, Chosen& chosen) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<SnapshotOptions>();
     CLI::App* command = app.add_subcommand(
         "restore",
         "Put a snapshot into a data directory without read models, so that `serve` "
@@ -369,7 +365,7 @@ void add_restore_command(CLI::App& app, Chosen& chosen) {
     add_directory_options(*command, options->place.directory);
     command->add_option("--from", options->directory, "directory of the snapshot")->required();
     command->callback(
-        [options, &chosen] { chosen = [options] { return finish(restore(*options)); }; });
+        [options, &chosen] { chosen = [options] { return report_end(restore(*options)); }; });
 }
 
 }  // namespace tidings::apps

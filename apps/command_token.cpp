@@ -12,12 +12,12 @@ namespace tidings::apps {
 
 namespace {
 
-struct Options {
+struct TokenOptions {
     DirectoryOptions directory;
     TokenRequest token;
 };
 
-int run(const Options& options) {
+int run_token(const TokenOptions& options) {
     const auto now = std::chrono::duration_cast<std::chrono::seconds>(
         std::chrono::system_clock::now().time_since_epoch());
     const Result<Claims> claims = make_claims(options.token, now.count());
@@ -41,7 +41,7 @@ int run(const Options& options) {
 }  // namespace
 
 void add_token_command(CLI::App& app, Chosen& chosen) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<TokenOptions>();
     CLI::App* command = app.add_subcommand(
         "token", "Print a token, signed with the data directory's own key (made if missing).");
     add_directory_options(*command, options->directory);
@@ -55,7 +55,7 @@ void add_token_command(CLI::App& app, Chosen& chosen) {
     command->add_option("--name", token.name, "name shown to others; the subject if left out");
     command->add_option("--ttl", token.ttl, "how long it is valid: a number and s, m, h or d")
         ->capture_default_str();
-    command->callback([options, &chosen] { chosen = [options] { return run(*options); }; });
+    command->callback([options, &chosen] { chosen = [options] { return run_token(*options); }; });
 }
 
 }  // namespace tidings::apps

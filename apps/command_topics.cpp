@@ -12,7 +12,7 @@ namespace tidings::apps {
 
 namespace {
 
-struct Options {
+struct TopicsOptions {
     DirectoryOptions directory;
     std::optional<std::string> kafka, prefix;
 };
@@ -57,7 +57,7 @@ Result<bool> check_topics(const Config& config) {
 }  // namespace
 
 void add_topics_command(CLI::App& app, Chosen& chosen) {
-    auto options = std::make_shared<Options>();
+    auto options = std::make_shared<TopicsOptions>();
     CLI::App* topics = app.add_subcommand("topics", "The Kafka topics of a deployment.");
     topics->require_subcommand(1);
     CLI::App* check = topics->add_subcommand(

@@ -10,6 +10,8 @@ int report(const Error& error) {
     return error.code == ErrorCode::usage ? kUsage : kRefused;
 }
 
+int report_end(const Result<void>& end) { return end ? kDone : report(end.error()); }
+
 int run_command_line(int count, const char* const* arguments) {
     CLI::App app("Partner messaging for affiliate programs: an event-sourced message broker.",
                  "tidings");

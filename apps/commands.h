@@ -4,6 +4,8 @@
 
 #include <CLI/CLI.hpp>
 #include <functional>
+#include <string>
+#include <utility>
 
 #include "core/result.h"
 
@@ -34,6 +36,8 @@ void add_restore_command(CLI::App& app, Chosen& chosen);
 
 /// Prints "tidings: ..." on stderr; kUsage for usage errors, kRefused for all others.
 int report(const Error& error);
+/// The exit status of what ended so: kDone, or as report() says.
+int report_end(const Result<void>& end);
 
 /// Parses the arguments and runs what they name.
 int run_command_line(int count, const char* const* arguments);

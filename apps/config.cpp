@@ -13,7 +13,7 @@ namespace tidings::apps {
 
 namespace {
 
-constexpr std::int64_t kDayMs = 24 * 3600 * 1000;
+constexpr std::int64_t kConfigDayMs = 24 * 3600 * 1000;
 
 std::vector<Setting> cluster_settings() {
     using C = Config;
@@ -30,7 +30,7 @@ std::vector<Setting> cluster_settings() {
          100},
         {"cluster.member_timeout_ms", &C::cluster_member_timeout_ms,
          "a process that is silent for so long is taken for dead, and others take over", 300,
-         kDayMs},
+         kConfigDayMs},
         {"cluster.advertise", &C::cluster_advertise,
          "URL by which other processes reach this one, as \"http://10.0.0.7:8080\"; empty: the "
          "address that it listens on"},
@@ -64,20 +64,22 @@ std::vector<Setting> http_settings() {
         {"http.max_connections", &C::max_connections,
          "open connections; further ones get 503 and are closed", 1, 1'000'000},
         {"http.header_timeout_ms", &C::header_timeout_ms,
-         "a request's line and headers must arrive within this time", 1, kDayMs},
+         "a request's line and headers must arrive within this time", 1, kConfigDayMs},
         {"http.body_timeout_ms", &C::body_timeout_ms,
          "a JSON body, and each next piece of a streamed one, must arrive within this time", 1,
-         kDayMs},
+         kConfigDayMs},
         {"http.write_timeout_ms", &C::write_timeout_ms,
-         "an answer, or each piece of a streamed one, must be taken within this time", 1, kDayMs},
+         "an answer, or each piece of a streamed one, must be taken within this time", 1,
+         kConfigDayMs},
         {"http.idle_timeout_ms", &C::idle_timeout_ms,
-         "a connection without a request is closed after this time", 1, kDayMs},
+         "a connection without a request is closed after this time", 1, kConfigDayMs},
         {"http.shutdown_timeout_ms", &C::shutdown_timeout_ms,
-         "requests under way at a shutdown get this long to finish", 0, kDayMs},
+         "requests under way at a shutdown get this long to finish", 0, kConfigDayMs},
         {"http.min_position_wait_ms", &C::min_position_wait_ms,
-         "a read with Tidings-Min-Position waits this long before 503 not_caught_up", 0, kDayMs},
+         "a read with Tidings-Min-Position waits this long before 503 not_caught_up", 0,
+         kConfigDayMs},
         {"http.outcome_timeout_ms", &C::outcome_timeout_ms,
-         "a write waits this long for its outcome before 503 outcome_unknown", 1, kDayMs},
+         "a write waits this long for its outcome before 503 outcome_unknown", 1, kConfigDayMs},
         {"http.token_cache", &C::token_cache, "verified tokens remembered until they expire", 0,
          10'000'000},
         {"rate_limit.requests_per_second", &C::requests_per_second,
@@ -142,7 +144,7 @@ std::vector<Setting> make_settings() {
     return all;
 }
 
-Error usage(std::string_view name, const toml::source_region& at, const std::string& what) {
+Error fault_at(std::string_view name, const toml::source_region& at, const std::string& what) {
     std::string where(name);
     if (at.begin.line != 0) where += ":" + std::to_string(at.begin.line);
     return Error{ErrorCode::usage, where + ": " + what};
@@ -157,7 +159,7 @@ struct FieldReader {
     Config& config;
 
     Error wrong(const std::string& rule) const {
-        return usage(name, node.source(), std::string(setting.key) + " must be " + rule);
+        return fault_at(name, node.source(), std::string(setting.key) + " must be " + rule);
     }
 
     Result<void> operator()(std::string Config::*field) const {
@@ -218,7 +220,7 @@ Result<void> read_kafka(const toml::table& table, const std::string& prefix, std
         } else if (const auto flag = node.value_exact<bool>()) {
             config.kafka.emplace_back(full, *flag ? "true" : "false");
         } else {
-            return usage(name, node.source(), "kafka." + full + " must be a string or a number");
+            return fault_at(name, node.source(), "kafka." + full + " must be a string or a number");
         }
     }
     return {};
@@ -231,7 +233,7 @@ Result<void> read_table(const toml::table& table, const std::string& prefix, std
         const std::string full = prefix + std::string(key.str());
         if (full == "kafka") {
             const toml::table* kafka = node.as_table();
-            if (kafka == nullptr) return usage(name, node.source(), "kafka must be a table");
+            if (kafka == nullptr) return fault_at(name, node.source(), "kafka must be a table");
             const Result<void> read = read_kafka(*kafka, "", name, config);
             if (!read) return read.error();
             continue;
@@ -249,9 +251,9 @@ Result<void> read_table(const toml::table& table, const std::string& prefix, std
         const bool known = std::any_of(all.begin(), all.end(), [&section](const Setting& s) {
             return s.key.starts_with(section);
         });
-        if (!known) return usage(name, key.source(), "unknown setting " + full);
+        if (!known) return fault_at(name, key.source(), "unknown setting " + full);
         const toml::table* inner = node.as_table();
-        if (inner == nullptr) return usage(name, node.source(), full + " must be a table");
+        if (inner == nullptr) return fault_at(name, node.source(), full + " must be a table");
         const Result<void> read = read_table(*inner, section, name, config);
         if (!read) return read.error();
     }
@@ -286,7 +288,7 @@ Result<Config> parse_config(std::string_view toml, std::string_view name) {
         const Result<void> read = read_table(table, "", name, config);
         if (!read) return read.error();
     } catch (const toml::parse_error& error) {
-        return usage(name, error.source(), std::string(error.description()));
+        return fault_at(name, error.source(), std::string(error.description()));
     }
     const Result<ListenAddress> listen = parse_listen(config.listen);
     if (!listen) return Error{ErrorCode::usage, std::string(name) + ": " + listen.error().detail};

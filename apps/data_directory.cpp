@@ -12,7 +12,7 @@
 #include <set>
 #include <string>
 
-#include "apps/io_error.h"
+#include "apps/errors.h"
 
 namespace tidings::apps {
 
@@ -96,6 +96,15 @@ Result<void> write_durably(const fs::path& path, const std::string& content) {
     ::close(file);
     if (!whole) return error;
     return {};
+}
+
+Result<void> replace_durably(const fs::path& path, const std::string& content) {
+    const fs::path draft = path.string() + ".new";
+    if (auto written = write_durably(draft, content); !written) return written;
+    std::error_code error;
+    fs::rename(draft, path, error);
+    if (error) return io_error("cannot rename " + draft.string(), error);
+    return sync_directory(path.parent_path());
 }
 
 Result<void> sync_directory(const fs::path& directory) {

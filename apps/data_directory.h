@@ -43,6 +43,9 @@ Result<std::vector<std::unique_ptr<EmbeddedLogReader>>> open_log_readers(
 
 /// A file of its own, durable when it returns; its name is not: see sync_directory. Errors: io.
 Result<void> write_durably(const std::filesystem::path& path, const std::string& content);
+/// Puts the content in the place of what `path` held, in one step; durable when it returns. Errors:
+/// io.
+Result<void> replace_durably(const std::filesystem::path& path, const std::string& content);
 /// Makes what was renamed or created in `directory` durable. Errors: io.
 Result<void> sync_directory(const std::filesystem::path& directory);
 

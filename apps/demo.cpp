@@ -19,7 +19,7 @@ constexpr double kHourMs = 3'600'000;
 constexpr double kStartHoursAgo = 336;   // two weeks
 constexpr double kOpensEveryHours = 12;  // the portal's opens are sent in batches
 constexpr std::int64_t kTokenTtlS = 7 * 24 * 3600;
-constexpr double kDayMs = 24 * kHourMs;
+constexpr double kDemoDayMs = 24 * kHourMs;
 constexpr std::string_view kOwnerName = "Anna Lindqvist";
 constexpr std::string_view kName = "Acme Analytics";
 /// The program's name until all of it is there: a load that was interrupted is known by it.
@@ -153,7 +153,7 @@ Result<void> Player::find_start() {
     const JsonValue* joined = partner->find("joined_at");
     const auto time = joined == nullptr ? std::nullopt : parse_time(joined->text);
     if (!time) return Error{ErrorCode::io, "the demo's first partner has no time of joining"};
-    now_ms_ = time->value + static_cast<std::int64_t>(first.joined_days_ago * kDayMs);
+    now_ms_ = time->value + static_cast<std::int64_t>(first.joined_days_ago * kDemoDayMs);
     return {};
 }
 
@@ -172,7 +172,7 @@ std::string Player::import_line(const demo::Partner& partner) const {
     for (const std::string& tag : partner.tags) json.string(tag);
     json.close_array();
     json.key("joined_at")
-        .time(Timestamp{now_ms_ - static_cast<std::int64_t>(partner.joined_days_ago * kDayMs)});
+        .time(Timestamp{now_ms_ - static_cast<std::int64_t>(partner.joined_days_ago * kDemoDayMs)});
     json.key("metrics").open_object();
     json.key("clicks").number(partner.clicks).key("signups").number(partner.signups);
     json.key("sales").number(partner.sales).key("paid_accounts").number(partner.paid_accounts);

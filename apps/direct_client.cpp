@@ -12,7 +12,7 @@ namespace tidings::apps {
 
 namespace {
 
-constexpr std::size_t kPieceBytes = 64 << 10;
+constexpr std::size_t kCallPieceBytes = 64 << 10;
 
 /// A body in memory, read as one from a socket is.
 class Pieces final : public http::BodyStream {
@@ -20,7 +20,7 @@ public:
     explicit Pieces(const std::string& body) : body_(body) {}
     http::Task<Result<std::optional<std::string>>> read() override {
         if (at_ == body_.size()) co_return std::optional<std::string>();
-        std::optional<std::string> piece = body_.substr(at_, kPieceBytes);
+        std::optional<std::string> piece = body_.substr(at_, kCallPieceBytes);
         at_ += piece->size();
         co_return piece;
     }

@@ -5,19 +5,18 @@
 #include <chrono>
 #include <map>
 
+#include "apps/errors.h"
 #include "connectors/thread_name.h"
 
 namespace tidings::apps {
 
 namespace {
 
-constexpr std::size_t kWaiting = 1'024;
-constexpr std::chrono::seconds kAgain{30};  ///< what failed on the way
+constexpr std::size_t kErasuresWaiting = 1'024;
+constexpr std::chrono::seconds kErasureAgain{30};  ///< what failed on the way
 constexpr std::chrono::milliseconds kDue{200};
 /// What another process has begun is finished by it, unless it is gone by then.
 constexpr std::chrono::seconds kLeftBehind{60};
-
-Error overloaded(const char* why) { return {ErrorCode::overloaded, why, {}}; }
 
 }  // namespace
 
@@ -44,7 +43,7 @@ void Eraser::stop() {
 void Eraser::erase(Command command, Broker::Erased done) {
     {
         const std::lock_guard lock(mutex_);
-        if (!stopping_ && queue_.size() < kWaiting) {
+        if (!stopping_ && queue_.size() < kErasuresWaiting) {
             queue_.push_back({.command = std::move(command), .done = std::move(done)});
             wake_.notify_one();
             return;
@@ -190,7 +189,7 @@ void Eraser::do_due() {
     }
     if (std::chrono::steady_clock::now() < finish_at_) return;
     finish_again();
-    finish_at_ = std::chrono::steady_clock::now() + kAgain;
+    finish_at_ = std::chrono::steady_clock::now() + kErasureAgain;
 }
 
 /// What was decided, and failed afterwards: whoever asked was told so, and need not ask again.

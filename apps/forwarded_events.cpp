@@ -16,7 +16,7 @@ using http::Task;
 using upstream::CloudEventsResult;
 
 /// Of an answer: each event may be rejected with a sentence.
-constexpr std::size_t kAnswerBytes = 16 << 20;
+constexpr std::size_t kForwardedAnswerBytes = 16 << 20;
 
 /// Consecutive events that fit into one request: "[a,b,c]".
 struct Batch {
@@ -111,7 +111,8 @@ Task<Result<void>> collect(Response& response) {
         if (!piece) co_return piece.error();
         if (!*piece) break;
         response.body += **piece;
-        if (response.body.size() > kAnswerBytes) co_return bad_answer("the answer is too long");
+        if (response.body.size() > kForwardedAnswerBytes)
+            co_return bad_answer("the answer is too long");
     }
     co_return Result<void>{};
 }

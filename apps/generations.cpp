@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include "apps/data_directory.h"
-#include "apps/io_error.h"
+#include "apps/errors.h"
 
 namespace tidings::apps {
 

@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "apps/data_directory.h"
-#include "apps/io_error.h"
+#include "apps/errors.h"
 #include "apps/snapshots.h"
 #include "connectors/thread_name.h"
 #include "events/codec.h"
@@ -19,9 +19,9 @@ namespace fs = std::filesystem;
 namespace {
 
 // Of all pasts together.
-constexpr std::size_t kBlockCacheBytes = 16u << 20;
-constexpr std::size_t kWriteBufferBytes = 32u << 20;
-constexpr std::size_t kRowBytes = 16u << 20;
+constexpr std::size_t kPastBlockCacheBytes = 16u << 20;
+constexpr std::size_t kPastWriteBufferBytes = 32u << 20;
+constexpr std::size_t kPastRowBytes = 16u << 20;
 
 Error too_many() {
     return {ErrorCode::overloaded,
@@ -190,8 +190,8 @@ Result<std::shared_ptr<const Past>> History::build(PartitionId partition, const 
     {
         const std::lock_guard lock(mutex_);
         if (!resources_) {
-            resources_ = make_store_resources(kBlockCacheBytes, kWriteBufferBytes);
-            row_memory_ = make_row_memory(kRowBytes);
+            resources_ = make_store_resources(kPastBlockCacheBytes, kPastWriteBufferBytes);
+            row_memory_ = make_row_memory(kPastRowBytes);
         }
         place.resources = resources_;
         place.row_memory = row_memory_;

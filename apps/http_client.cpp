@@ -18,7 +18,6 @@ namespace tidings::apps {
 
 namespace asio = boost::asio;
 namespace beast = boost::beast;
-namespace http = boost::beast::http;
 using boost::system::error_code;
 
 namespace {
@@ -26,10 +25,11 @@ namespace {
 constexpr std::chrono::seconds kConnectTimeout{10};
 constexpr std::chrono::seconds kAnswerTimeout{120};
 constexpr std::chrono::seconds kStreamTimeout{600};
-constexpr std::size_t kPieceBytes = 64 << 10;
-constexpr std::size_t kAnswerBytes = 256u << 20;  // an import's list of rejected lines may be long
+constexpr std::size_t kClientPieceBytes = 64 << 10;
+constexpr std::size_t kClientAnswerBytes = 256u
+                                           << 20;  // an import's list of rejected lines may be long
 
-void set_headers(http::fields& fields, const Headers& headers) {
+void set_headers(beast::http::fields& fields, const Headers& headers) {
     for (const auto& [name, value] : headers) fields.set(name, value);
 }
 
@@ -80,10 +80,11 @@ struct HttpClient::State {
     }
 
     Result<HttpResponse> read(std::chrono::seconds limit) {
-        http::response_parser<http::string_body> parser;
-        parser.body_limit(kAnswerBytes);
-        const error_code error = run(
-            limit, [&](auto done) { http::async_read(*stream, buffer, parser, std::move(done)); });
+        beast::http::response_parser<beast::http::string_body> parser;
+        parser.body_limit(kClientAnswerBytes);
+        const error_code error = run(limit, [&](auto done) {
+            beast::http::async_read(*stream, buffer, parser, std::move(done));
+        });
         if (error) return fail("no answer from", error).error();
         HttpResponse out;
         out.status = parser.get().result_int();
@@ -138,11 +139,11 @@ HttpClient::~HttpClient() = default;
 
 Result<HttpResponse> HttpClient::request(std::string_view method, const std::string& target,
                                          const Headers& headers, std::string body) {
-    http::request<http::string_body> request;
+    beast::http::request<beast::http::string_body> request;
     request.method_string({method.data(), method.size()});
     request.target(state_->url.path + target);
-    request.set(http::field::host, state_->authority);
-    if (!body.empty()) request.set(http::field::content_type, "application/json");
+    request.set(beast::http::field::host, state_->authority);
+    if (!body.empty()) request.set(beast::http::field::content_type, "application/json");
     set_headers(request, headers);
     request.body() = std::move(body);
     if (!request.body().empty() || method != "GET") request.prepare_payload();
@@ -150,7 +151,7 @@ Result<HttpResponse> HttpClient::request(std::string_view method, const std::str
     const Result<void> connected = state_->connect();
     if (!connected) return connected.error();
     const error_code error = state_->run(kAnswerTimeout, [&](auto done) {
-        http::async_write(*state_->stream, request, std::move(done));
+        beast::http::async_write(*state_->stream, request, std::move(done));
     });
     if (error) return state_->fail("cannot write to", error).error();
     return state_->read(kAnswerTimeout);
@@ -158,18 +159,18 @@ Result<HttpResponse> HttpClient::request(std::string_view method, const std::str
 
 Result<HttpResponse> HttpClient::stream(std::string_view method, const std::string& target,
                                         const Headers& headers, const Source& source) {
-    http::request<http::empty_body> request;
+    beast::http::request<beast::http::empty_body> request;
     request.method_string({method.data(), method.size()});
     request.target(state_->url.path + target);
-    request.set(http::field::host, state_->authority);
+    request.set(beast::http::field::host, state_->authority);
     set_headers(request, headers);
     request.chunked(true);
 
     const Result<void> connected = state_->connect();
     if (!connected) return connected.error();
-    http::request_serializer<http::empty_body> serializer{request};
+    beast::http::request_serializer<beast::http::empty_body> serializer{request};
     error_code error = state_->run(kAnswerTimeout, [&](auto done) {
-        http::async_write_header(*state_->stream, serializer, std::move(done));
+        beast::http::async_write_header(*state_->stream, serializer, std::move(done));
     });
     while (!error) {
         const Result<std::optional<std::string>> piece = source();
@@ -180,13 +181,13 @@ Result<HttpResponse> HttpClient::stream(std::string_view method, const std::stri
         if (!*piece) break;
         if ((*piece)->empty()) continue;
         error = state_->run(kStreamTimeout, [&](auto done) {
-            asio::async_write(*state_->stream, http::make_chunk(asio::buffer(**piece)),
+            asio::async_write(*state_->stream, beast::http::make_chunk(asio::buffer(**piece)),
                               std::move(done));
         });
     }
     if (!error) {
         error = state_->run(kStreamTimeout, [&](auto done) {
-            asio::async_write(*state_->stream, http::make_chunk_last(), std::move(done));
+            asio::async_write(*state_->stream, beast::http::make_chunk_last(), std::move(done));
         });
     }
     // a server that refuses early closes its side; its answer is then still to be read
@@ -198,19 +199,20 @@ Result<HttpResponse> HttpClient::stream(std::string_view method, const std::stri
 
 Result<HttpResponse> HttpClient::download(const std::string& target, const Headers& headers,
                                           const Sink& sink) {
-    http::request<http::empty_body> request{http::verb::get, state_->url.path + target, 11};
-    request.set(http::field::host, state_->authority);
+    beast::http::request<beast::http::empty_body> request{beast::http::verb::get,
+                                                          state_->url.path + target, 11};
+    request.set(beast::http::field::host, state_->authority);
     set_headers(request, headers);
     if (const auto connected = state_->connect(); !connected) return connected.error();
     error_code error = state_->run(kAnswerTimeout, [&](auto done) {
-        http::async_write(*state_->stream, request, std::move(done));
+        beast::http::async_write(*state_->stream, request, std::move(done));
     });
     if (error) return state_->fail("cannot write to", error).error();
 
-    http::response_parser<http::buffer_body> parser;
+    beast::http::response_parser<beast::http::buffer_body> parser;
     parser.body_limit(boost::none);
     error = state_->run(kStreamTimeout, [&](auto done) {
-        http::async_read_header(*state_->stream, state_->buffer, parser, std::move(done));
+        beast::http::async_read_header(*state_->stream, state_->buffer, parser, std::move(done));
     });
     if (error) return state_->fail("no answer from", error).error();
     HttpResponse out;
@@ -218,21 +220,22 @@ Result<HttpResponse> HttpClient::download(const std::string& target, const Heade
     for (const auto& field : parser.get()) {
         out.headers.emplace_back(field.name_string(), field.value());
     }
-    std::string piece(kPieceBytes, '\0');
+    std::string piece(kClientPieceBytes, '\0');
     while (!parser.is_done()) {
         auto& body = parser.get().body();
         body.data = piece.data();
         body.size = piece.size();
         body.more = true;
         error = state_->run(kStreamTimeout, [&](auto done) {
-            http::async_read_some(*state_->stream, state_->buffer, parser, std::move(done));
+            beast::http::async_read_some(*state_->stream, state_->buffer, parser, std::move(done));
         });
-        if (error && error != http::error::need_buffer) {
+        if (error && error != beast::http::error::need_buffer) {
             return state_->fail("cut off by", error).error();
         }
         const std::string_view got(piece.data(), piece.size() - body.size);
         if (out.status != 200) {
-            out.body += got.substr(0, kPieceBytes - std::min(kPieceBytes, out.body.size()));
+            out.body +=
+                got.substr(0, kClientPieceBytes - std::min(kClientPieceBytes, out.body.size()));
         } else if (const Result<void> taken = sink(got); !taken) {
             state_->stream.reset();
             return taken.error();

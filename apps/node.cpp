@@ -18,7 +18,7 @@ namespace {
 constexpr std::chrono::milliseconds kTimerTick{50};
 
 /// The log is written and seldom read: the page cache does for the rest.
-constexpr std::size_t kLogCacheBytes = 8u << 20;
+constexpr std::size_t kNodeLogCacheBytes = 8u << 20;
 
 }  // namespace
 
@@ -68,7 +68,7 @@ PartitionHost* Node::host_of(PartitionId partition) const {
 
 Result<void> Node::open_embedded() {
     auto logs = open_logs(options_.data, options_.partitions,
-                          make_log_resources(kLogCacheBytes, options_.log_buffer_bytes));
+                          make_log_resources(kNodeLogCacheBytes, options_.log_buffer_bytes));
     if (!logs) return logs.error();
     slots_ = std::vector<Slot>(logs->size());
     std::vector<std::future<Result<OpenedModels>>> opening;

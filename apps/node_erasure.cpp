@@ -1,7 +1,7 @@
 // The node's part in erasures: what eraser.h asks of the log, the read models and the past.
 #include <system_error>
 
-#include "apps/io_error.h"
+#include "apps/errors.h"
 #include "apps/node.h"
 #include "core/limits.h"
 

@@ -1,8 +1,8 @@
 // Which generation of read models the node opens, and the rebuilding of the next one.
 #include <spdlog/spdlog.h>
 
+#include "apps/errors.h"
 #include "apps/generations.h"
-#include "apps/io_error.h"
 #include "apps/node.h"
 
 namespace tidings::apps {

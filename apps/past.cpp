@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "apps/io_error.h"
+#include "apps/errors.h"
 #include "apps/snapshots.h"
 #include "core/explain.h"
 #include "core/limits.h"
@@ -18,9 +18,9 @@ namespace fs = std::filesystem;
 namespace {
 
 /// A snapshot may be removed while its files are linked; then another one is taken.
-constexpr int kAttempts = 5;
+constexpr int kSnapshotAttempts = 5;
 
-std::string commit_name(Sequence sequence) { return "commit " + std::to_string(sequence.value); }
+std::string name_of_commit(Sequence sequence) { return "commit " + std::to_string(sequence.value); }
 
 /// Links what RocksDB never changes, copies the rest.
 Result<void> link_files(const fs::path& from, const fs::path& to) {
@@ -122,7 +122,7 @@ Result<std::unique_ptr<Models>> open_base(CommitSource& log, const Codec& codec,
                                           const PastPlace& place, const PastEnd& end,
                                           PastCost& cost) {
     std::vector<Sequence> refused;
-    for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    for (int attempt = 0; attempt < kSnapshotAttempts; ++attempt) {
         auto all = list_snapshots(place.snapshots);
         if (!all) return all.error();
         std::erase_if(*all, [&](Sequence one) {
@@ -196,8 +196,8 @@ private:
         if (verdict == Verdict::skip) return false;
         if (verdict == Verdict::alarm) {
             return Error{ErrorCode::log_mismatch,
-                         "after " + commit_name(at_.sequence) + " the log goes on with " +
-                             commit_name(envelope->sequence) + ", which does not continue it",
+                         "after " + name_of_commit(at_.sequence) + " the log goes on with " +
+                             name_of_commit(envelope->sequence) + ", which does not continue it",
                          {}};
         }
         const auto outcomes = codec_.decode_outcomes(record.bytes);
@@ -249,7 +249,7 @@ Result<void> check_on_chain(CommitSource& log, const Codec& codec, const Tip& ti
         if (envelope && envelope->hash == tip.hash && envelope->sequence == tip.sequence) return {};
     }
     return Error{ErrorCode::log_mismatch,
-                 commit_name(tip.sequence) + " of the read models is not in the log",
+                 name_of_commit(tip.sequence) + " of the read models is not in the log",
                  {}};
 }
 

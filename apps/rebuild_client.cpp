@@ -22,12 +22,7 @@ namespace {
 constexpr const char* kPath = "/v1/operations/rebuild";
 constexpr std::chrono::milliseconds kPollEvery{300};
 /// A broker that is restarted meanwhile goes on with the rebuild.
-constexpr int kAttempts = 100;
-
-std::string text_of(const JsonValue& object, const char* member) {
-    const JsonValue* value = object.find(member);
-    return value == nullptr ? std::string() : value->text;
-}
+constexpr int kClientAttempts = 100;
 
 std::uint64_t number_of(const JsonValue& object, const char* member) {
     const JsonValue* value = object.find(member);
@@ -68,25 +63,25 @@ bool print_end(const Ends& ends) {
     bool good = true;
     for (const auto& [number, end] : ends) {
         const JsonValue& partition = *end;
-        const std::string name = "partition " + text_of(partition, "partition");
+        const std::string name = "partition " + partition.text_of("partition");
         const std::vector<JsonValue>& models = partition.find("models")->items;
         bool equal = !models.empty();
         for (const JsonValue& model : models) {
-            if (text_of(model, "live") == text_of(model, "rebuilt")) continue;
+            if (model.text_of("live") == model.text_of("rebuilt")) continue;
             equal = false;
             std::printf("%s: %s differs at %s: live %s, rebuilt %s\n", name.c_str(),
-                        text_of(model, "model").c_str(), text_of(partition, "compared").c_str(),
-                        text_of(model, "live").c_str(), text_of(model, "rebuilt").c_str());
+                        model.text_of("model").c_str(), partition.text_of("compared").c_str(),
+                        model.text_of("live").c_str(), model.text_of("rebuilt").c_str());
         }
-        if (text_of(partition, "state") == "done") {
+        if (partition.text_of("state") == "done") {
             const std::string how =
                 models.empty() ? "; those before could not be read, and nothing was compared"
-                : equal        ? ", equal at " + text_of(partition, "compared")
+                : equal        ? ", equal at " + partition.text_of("compared")
                                : "";
             std::printf("%s: the rebuilt read models are live%s\n", name.c_str(), how.c_str());
         } else {
             good = false;
-            std::printf("%s: %s\n", name.c_str(), text_of(partition, "problem").c_str());
+            std::printf("%s: %s\n", name.c_str(), partition.text_of("problem").c_str());
         }
     }
     return good;
@@ -108,7 +103,7 @@ public:
             const auto answer = http_->request("GET", kPath, headers());
             const bool starting = answer && answer->status == 503;
             if (answer && !starting) return parse_answer(*answer);
-            if (attempt == kAttempts) {
+            if (attempt == kClientAttempts) {
                 if (!answer) return answer.error();
                 return parse_answer(*answer);
             }
@@ -146,7 +141,7 @@ Result<bool> run(const RebuildRequest& request) {
             known.insert(number);
             done += number_of(one, "position");
             total += number_of(one, "target");
-            const std::string state = text_of(one, "state");
+            const std::string state = one.text_of("state");
             const bool over = state == "done" || state == "failed";
             if (const auto end = ends.find(number); over && end != ends.end()) end->second = one;
         }

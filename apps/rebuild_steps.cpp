@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
-#include "apps/io_error.h"
+#include "apps/errors.h"
 #include "apps/past.h"
 #include "apps/progress.h"
 #include "apps/rebuilds.h"
@@ -20,7 +20,7 @@ namespace {
 
 using SteadyClock = std::chrono::steady_clock;
 
-constexpr std::chrono::milliseconds kPoll{20};
+constexpr std::chrono::milliseconds kStepsPoll{20};
 constexpr std::chrono::seconds kLineEvery{5};
 /// Another process' erasure destroys keys before its commit is applied here: meanwhile the live
 /// models know what the rebuilt ones could not read.
@@ -31,8 +31,6 @@ constexpr std::uint64_t kSlice = 256;
 /// Commits that the partition's thread folds itself, while nothing else is decided; doubled as long
 /// as the log grows faster than that, up to some tenths of a second.
 constexpr std::uint64_t kLastCommits = 4, kMostLastCommits = 1'024;
-
-Error stopping() { return {ErrorCode::overloaded, "the process is ending", {}}; }
 
 std::vector<ComparedModel> pair_up(const std::vector<ModelDigest>& live,
                                    const std::vector<ModelDigest>& rebuilt) {
@@ -206,7 +204,7 @@ Result<void> Rebuilds::follow(Build& build) {
         }
         if (position.value != before) continue;
         // what was applied is not readable yet
-        if (auto paused = pause(kPoll); !paused) return paused;
+        if (auto paused = pause(kStepsPoll); !paused) return paused;
     }
 }
 
@@ -232,7 +230,7 @@ Result<void> Rebuilds::compare(Build& build, bool accept_difference) {
     while (build.models->tip().sequence < at) {
         if (auto folded = fold(build, at); !folded) return folded;
         if (build.models->tip().sequence == at) break;
-        if (auto paused = pause(kPoll); !paused) return paused;
+        if (auto paused = pause(kStepsPoll); !paused) return paused;
     }
     if (auto made = build.models->snapshot(rebuilt); !made) return made;
     const auto new_digests = read_digests(rebuilt);
@@ -319,7 +317,7 @@ Result<void> Rebuilds::take_over(Build& build) {
         if (went_on) most = std::min(most * 2, kMostLastCommits);
         if (old != nullptr) break;
         update(build.partition, [&](RebuildProgress& progress) { progress.problem = problem; });
-        if (auto paused = pause(kPoll); !paused) return paused;
+        if (auto paused = pause(kStepsPoll); !paused) return paused;
     }
     if (build.differed) options_.forget_past(build.partition);
     const Sequence position = build.models->tip().sequence;

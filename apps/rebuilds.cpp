@@ -7,7 +7,7 @@
 #include <chrono>
 #include <set>
 
-#include "apps/io_error.h"
+#include "apps/errors.h"
 #include "connectors/thread_name.h"
 #include "events/codec.h"
 #include "projections/bytes.h"
@@ -18,8 +18,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::chrono::milliseconds kPoll{20};
-constexpr std::chrono::seconds kPatience{20};  ///< with what an erasure waits for
+constexpr std::chrono::milliseconds kRebuildsPoll{20};
+constexpr std::chrono::seconds kErasurePatience{20};  ///< with what an erasure waits for
 /// The partitions' and io threads go first.
 constexpr int kNice = 5;
 
@@ -28,8 +28,6 @@ Error not_held(PartitionId partition) {
             "this process does not hold partition " + std::to_string(partition.value),
             {}};
 }
-
-Error stopping() { return {ErrorCode::overloaded, "the process is ending", {}}; }
 
 }  // namespace
 
@@ -132,7 +130,7 @@ void Rebuilds::run() {
             if (idle) {
                 wake_.wait(lock, due);
             } else {
-                wake_.wait_for(lock, kPoll, due);
+                wake_.wait_for(lock, kRebuildsPoll, due);
             }
             continue;
         }
@@ -207,7 +205,8 @@ Result<void> Rebuilds::run_alone(PartitionId partition, const std::function<Resu
     paused_ = partition;
     if (building_ == partition) cancelled_ = true;
     wake_.notify_all();
-    const bool alone = wake_.wait_for(lock, kPatience, [&] { return building_ != partition; });
+    const bool alone =
+        wake_.wait_for(lock, kErasurePatience, [&] { return building_ != partition; });
     lock.unlock();
     Result<void> done = Error{ErrorCode::overloaded, "a rebuild does not pause: ask again", {}};
     try {
@@ -238,7 +237,7 @@ bool has_read(const Models& models, const ErasedRows& erased) {
 
 Result<void> Rebuilds::erase_deleted(PartitionId partition, const ErasedRows& erased) {
     if (auto done = erase_unfinished(partition, erased); !done) return done;
-    const auto until = std::chrono::steady_clock::now() + kPatience;
+    const auto until = std::chrono::steady_clock::now() + kErasurePatience;
     for (;;) {
         remove_replaced(partition);
         std::unique_lock lock(mutex_);
@@ -250,7 +249,7 @@ Result<void> Rebuilds::erase_deleted(PartitionId partition, const ErasedRows& er
                          "somebody still reads what a rebuild has replaced: ask again",
                          {}};
         }
-        wake_.wait_for(lock, kPoll);
+        wake_.wait_for(lock, kRebuildsPoll);
     }
 }
 

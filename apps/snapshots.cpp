@@ -9,7 +9,7 @@
 #include <optional>
 
 #include "apps/data_directory.h"
-#include "apps/io_error.h"
+#include "apps/errors.h"
 #include "core/limits.h"
 #include "events/json_output.h"
 #include "events/json_value.h"
@@ -26,7 +26,7 @@ constexpr std::uint64_t kMarkVersion = 1;
 constexpr const char* kMaking = "making";
 constexpr const char* kRemoving = "removing";
 /// After one that failed.
-constexpr std::chrono::seconds kAgain{60};
+constexpr std::chrono::seconds kSnapshotAgain{60};
 
 /// Reads the members of a mark, and remembers whether one was missing or of another kind.
 class MarkReader {
@@ -245,7 +245,7 @@ void Snapshots::take_if_due(Models& models, std::uint64_t bytes) {
     const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
     if (!taken) {
         ++figures_.failed;
-        not_before_ = began + kAgain;
+        not_before_ = began + kSnapshotAgain;
         spdlog::error("partition={} snapshot failed: {}", genesis_.partition.value,
                       taken.error().detail);
         return;

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "apps/errors.h"
 #include "events/text.h"
 
 namespace tidings::apps {
@@ -9,8 +10,6 @@ namespace tidings::apps {
 namespace {
 
 constexpr std::int64_t kLongestTtlS = 100LL * 365 * 24 * 3600;
-
-Error usage(std::string what) { return {ErrorCode::usage, std::move(what)}; }
 
 }  // namespace
 

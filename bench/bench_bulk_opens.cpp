@@ -12,10 +12,10 @@ namespace tidings::bench {
 
 namespace {
 
-constexpr std::uint64_t kOpens = 8'000'000;
-constexpr std::size_t kMessages = 20;
+constexpr std::uint64_t kBulkOpensOpens = 8'000'000;
+constexpr std::size_t kBulkOpensMessages = 20;
 constexpr std::uint64_t kLimitPuts = 2'000'000;
-constexpr double kTarget = 2e6, kTableLimit = 1.23e6;
+constexpr double kBulkOpensTarget = 2e6, kBulkOpensTableLimit = 1.23e6;
 
 using Clock = std::chrono::steady_clock;
 
@@ -23,14 +23,15 @@ double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-struct Runs {
+struct BulkOpensRuns {
     std::vector<double> per_second, with_flush, log_bytes, models_bytes, opens_per_commit;
 };
 
-void run_once(EmbeddedProgram& program, std::uint64_t opens, bool with_times, Runs& runs) {
+void run_once(EmbeddedProgram& program, std::uint64_t opens, bool with_times, BulkOpensRuns& runs) {
     BulkOpens bulk;
-    for (std::size_t i = 0; i < kMessages; ++i) bulk.messages.push_back(program.send_to_all());
-    bulk.opens_per_message = opens / kMessages;
+    for (std::size_t i = 0; i < kBulkOpensMessages; ++i)
+        bulk.messages.push_back(program.send_to_all());
+    bulk.opens_per_message = opens / kBulkOpensMessages;
     bulk.with_times = with_times;
     std::vector<std::string> records;
     make_open_commands(program, bulk,
@@ -64,10 +65,10 @@ void run_once(EmbeddedProgram& program, std::uint64_t opens, bool with_times, Ru
 }  // namespace
 
 Row run_bulk_opens(Environment& environment) {
-    const std::uint64_t opens = environment.scaled(kOpens);
+    const std::uint64_t opens = environment.scaled(kBulkOpensOpens);
     say("  making " + std::to_string(environment.scaled(kPartners)) + " partners");
     EmbeddedProgram program(environment.fresh("bulk-opens"), environment.scaled(kPartners));
-    Runs timed, untimed;
+    BulkOpensRuns timed, untimed;
     std::vector<double> limit;
     for (int i = 0; i < environment.repeats(3); ++i) {
         run_once(program, opens, true, timed);
@@ -83,7 +84,7 @@ Row run_bulk_opens(Environment& environment) {
     row.unit = "opens/s";
     row.ours = median(timed.per_second);
     row.limit = median(limit);
-    const double target = kTarget * *row.limit / kTableLimit;
+    const double target = kBulkOpensTarget * *row.limit / kBulkOpensTableLimit;
     row.target = ">= " + format_number(target) + " opens/s (2,000,000 at 1,230,000 puts/s)";
     row.met = row.ours >= target;
     row.extra["with_flush_per_s"] = median(timed.with_flush);

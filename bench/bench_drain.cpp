@@ -18,11 +18,11 @@ namespace tidings::bench {
 
 namespace {
 
-constexpr std::uint64_t kOpens = 2'000'000;
-constexpr std::uint32_t kPartitions = 2;  ///< of the topic; the peer has a thread for each
-constexpr std::size_t kMessages = 10;     ///< in each partition
-constexpr double kTarget = 500'000, kTableLimit = 1.86e6, kPeerTarget = 4;
-constexpr std::chrono::milliseconds kPoll{1};
+constexpr std::uint64_t kDrainOpens = 2'000'000;
+constexpr std::uint32_t kPartitions = 2;    ///< of the topic; the peer has a thread for each
+constexpr std::size_t kDrainMessages = 10;  ///< in each partition
+constexpr double kDrainTarget = 500'000, kDrainTableLimit = 1.86e6, kPeerTarget = 4;
+constexpr std::chrono::milliseconds kDrainPoll{1};
 constexpr std::chrono::seconds kStuck{60};
 
 using Clock = std::chrono::steady_clock;
@@ -33,23 +33,26 @@ struct Opens {
     std::vector<std::uint32_t> partners;  ///< a prefix of it for each message
 
     explicit Opens(const Environment& environment)
-        : per_partition(environment.scaled(kOpens) / kPartitions / kMessages * kMessages),
+        : per_partition(environment.scaled(kDrainOpens) / kPartitions / kDrainMessages *
+                        kDrainMessages),
           partners(sample_partners(environment.scaled(kPartners) / kPartitions,
-                                   per_partition / kMessages, 5)) {
-        check(!partners.empty() && partners.size() * kMessages == per_partition,
+                                   per_partition / kDrainMessages, 5)) {
+        check(!partners.empty() && partners.size() * kDrainMessages == per_partition,
               "too small a scale for P5");
     }
     std::uint64_t all() const { return per_partition * kPartitions; }
     static std::uint32_t partition(std::uint64_t number) { return number % kPartitions; }
-    static std::size_t message(std::uint64_t number) { return number / kPartitions % kMessages; }
+    static std::size_t message(std::uint64_t number) {
+        return number / kPartitions % kDrainMessages;
+    }
     std::uint32_t partner(std::uint64_t number) const {
         // Shifted, so that no two messages are opened by the partners in the same order.
-        const std::uint64_t place = number / kPartitions / kMessages;
+        const std::uint64_t place = number / kPartitions / kDrainMessages;
         return partners[(place + message(number) * 7919) % partners.size()];
     }
 };
 
-struct Runs {
+struct DrainRuns {
     std::vector<double> ours, produce, consume, exactly_once, at_least_once, ratio;
     std::vector<double> opens_per_commit, record_bytes;
 };
@@ -87,10 +90,12 @@ std::optional<double> run_peer(const Environment& environment, const KafkaBroker
 
 /// Lays up new messages' opens, reads them with nothing else going on, then lets the programs
 /// decide.
-void run_once(const KafkaBroker& broker, KafkaPrograms& programs, const Opens& opens, Runs& runs) {
+void run_once(const KafkaBroker& broker, KafkaPrograms& programs, const Opens& opens,
+              DrainRuns& runs) {
     std::array<std::vector<EventNumber>, kPartitions> messages;
     for (std::uint32_t p = 0; p < kPartitions; ++p) {
-        for (std::size_t i = 0; i < kMessages; ++i) messages[p].push_back(programs.send_to_all(p));
+        for (std::size_t i = 0; i < kDrainMessages; ++i)
+            messages[p].push_back(programs.send_to_all(p));
     }
     std::vector<std::string> records;
     records.reserve(opens.all());
@@ -117,7 +122,7 @@ void run_once(const KafkaBroker& broker, KafkaPrograms& programs, const Opens& o
     programs.set_decides(true);
     while (programs.answered() < answered + opens.all()) {
         check(Clock::now() - start < kStuck * opens.all() / 100'000 + kStuck, "draining is stuck");
-        std::this_thread::sleep_for(kPoll);
+        std::this_thread::sleep_for(kDrainPoll);
     }
     const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
     check_equal(programs.answered(), answered + opens.all(), "commands answered");
@@ -143,7 +148,7 @@ Row run_drain(Environment& environment) {
     say("  making " + std::to_string(kPartitions) + " programs of " + std::to_string(partners) +
         " partners");
     KafkaPrograms programs(broker.settings(), environment.fresh("drain"), kPartitions, partners);
-    Runs runs;
+    DrainRuns runs;
     std::string missing;
     for (int i = 0; i < environment.repeats(3); ++i) {
         say("  draining");
@@ -180,7 +185,7 @@ Row run_drain(Environment& environment) {
         row.extra["peer_runs"] = to_json(runs.exactly_once);
         row.extra["peer_at_least_once"] = median(runs.at_least_once);
     }
-    const double target = kTarget * *row.limit / kTableLimit;
+    const double target = kDrainTarget * *row.limit / kDrainTableLimit;
     row.target = ">= " + format_number(target) +
                  " opens/s (500,000 at 1,860,000 consumed/s) and >= 4 of the peer";
     row.met = row.ours >= target && row.peer_figure && median(runs.ratio) >= kPeerTarget;

@@ -12,9 +12,9 @@ namespace tidings::bench {
 namespace {
 
 constexpr std::uint64_t kPages = 100'000;  ///< a run
-constexpr std::size_t kConnections = 32, kPage = 20;
+constexpr std::size_t kInboxConnections = 32, kPage = 20;
 constexpr std::size_t kChecked = 200;  ///< pages compared row by row
-constexpr double kTarget = 0.5, kTargetMs = 2;
+constexpr double kInboxTarget = 0.5, kInboxTargetMs = 2;
 constexpr const char* kTargetPath = "/v1/portal/messages?limit=20";
 
 void check_pages(MixedProgram& mixed) {
@@ -36,7 +36,7 @@ void check_pages(MixedProgram& mixed) {
 Load pages(std::uint16_t port, const std::vector<std::string>& rests, bool ours) {
     Load load;
     load.port = port;
-    load.connections = kConnections;
+    load.connections = kInboxConnections;
     load.next = [line = request_line("GET", kTargetPath), &rests](std::uint64_t number,
                                                                   std::string& out) {
         if (number == kPages) return false;
@@ -95,7 +95,7 @@ Row run_inbox(Environment& environment) {
     row.limit = median(limit);
     row.peer = "PostgreSQL 15, 8 prepared clients, without HTTP";
     row.target = ">= 0.5 of the empty server, p99 <= 2 ms";
-    row.met = median(ratio) >= kTarget && median(p99) <= kTargetMs;
+    row.met = median(ratio) >= kInboxTarget && median(p99) <= kInboxTargetMs;
     row.extra["ratio"] = median(ratio);
     row.extra["p50_ms"] = median(p50);
     row.extra["p99_ms"] = median(p99);

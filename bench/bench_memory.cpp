@@ -14,8 +14,8 @@ namespace tidings::bench {
 namespace {
 
 constexpr std::chrono::seconds kLoadTime{20};
-constexpr std::size_t kConnections = 64;
-constexpr double kTargetMib = 512;
+constexpr std::size_t kMemoryConnections = 64;
+constexpr double kMemoryTargetMib = 512;
 constexpr double kMib = 1 << 20;
 
 /// Of 1,000 requests 5 send to all, 95 open, 50 ask for statistics, 250 for the unread count, and
@@ -36,7 +36,7 @@ public:
         const auto end = std::chrono::steady_clock::now() + kLoadTime;
         Load load;
         load.port = mixed_.served().port();
-        load.connections = kConnections;
+        load.connections = kMemoryConnections;
         load.next = [&](std::uint64_t number, std::string& out) {
             append(number, out);
             return std::chrono::steady_clock::now() < end;
@@ -121,7 +121,7 @@ Row run_memory(Environment& environment) {
     row.unit = "MiB";
     row.ours = std::max(under_load, built);
     row.target = "<= 512 MiB";
-    row.met = row.ours <= kTargetMib;
+    row.met = row.ours <= kMemoryTargetMib;
     row.extra["peak_while_building_mib"] = built;
     row.extra["peak_under_load_mib"] = under_load;
     row.extra["highest_sample_under_load_mib"] = static_cast<double>(highest) / kMib;

@@ -9,17 +9,17 @@ namespace tidings::bench {
 
 namespace {
 
-constexpr std::uint64_t kOpens = 200'000;  ///< a run
-constexpr std::size_t kConnections = 64;
+constexpr std::uint64_t kSingleOpensOpens = 200'000;  ///< a run
+constexpr std::size_t kSingleOpensConnections = 64;
 constexpr std::size_t kAnswerBytes = 53;  // {"opened_at":"2024-01-01T00:00:00.000Z","first":true}
-constexpr double kTarget = 0.5;
+constexpr double kSingleOpensTarget = 0.5;
 
 /// Request n: message n / readers, reader n % readers.
 Load opens(std::uint16_t port, const std::vector<std::string>& lines,
            const std::vector<std::string>& rests) {
     Load load;
     load.port = port;
-    load.connections = kConnections;
+    load.connections = kSingleOpensConnections;
     load.next = [&lines, &rests](std::uint64_t number, std::string& out) {
         const std::uint64_t message = number / rests.size();
         if (message == lines.size()) return false;
@@ -29,14 +29,14 @@ Load opens(std::uint16_t port, const std::vector<std::string>& lines,
     return load;
 }
 
-struct Runs {
+struct SingleOpensRuns {
     std::vector<double> ours, limit, ratio, p50, p99, limit_p99;
     std::vector<double> cpu_us, generator_us, limit_cpu_us, opens_per_commit;  ///< a request
     std::uint64_t opens = 0;
 };
 
 void run_once(ServedProgram& program, ServerProcess& empty, std::size_t messages,
-              const std::vector<std::string>& rests, Runs& runs) {
+              const std::vector<std::string>& rests, SingleOpensRuns& runs) {
     std::vector<std::string> ids, lines;
     for (std::size_t i = 0; i < messages; ++i) {
         ids.push_back(program.send_to_all());
@@ -87,9 +87,9 @@ Row run_single_opens(Environment& environment) {
     const TokenCost cost = warm_up(program.port(), tokens);
     const auto empty = start_empty_server(environment, kAnswerBytes);
     const std::size_t messages =
-        std::max<std::size_t>(1, environment.scaled(kOpens) / tokens.size());
+        std::max<std::size_t>(1, environment.scaled(kSingleOpensOpens) / tokens.size());
     say("  opening");
-    Runs runs;
+    SingleOpensRuns runs;
     for (int i = 0; i < environment.repeats(5); ++i) {
         run_once(program, *empty, messages, rests, runs);
     }
@@ -106,7 +106,7 @@ Row run_single_opens(Environment& environment) {
     row.peer = "PostgreSQL 15, UPDATE, 8 prepared clients, synced (target: twice its speed)";
     row.target = ">= 0.5 of the empty server";
     const double ratio = median(runs.ratio);
-    row.met = ratio >= kTarget;
+    row.met = ratio >= kSingleOpensTarget;
     row.extra["ratio"] = ratio;
     row.extra["p50_ms"] = median(runs.p50);
     row.extra["p99_ms"] = median(runs.p99);

@@ -13,10 +13,10 @@ namespace tidings::bench {
 
 namespace {
 
-constexpr std::size_t kMessages = 100;  ///< opened by everyone: 100 opens a partner
+constexpr std::size_t kStartMessages = 100;  ///< opened by everyone: 100 opens a partner
 constexpr std::size_t kAtOnce = 20;
-constexpr double kTargetS = 2;
-constexpr std::chrono::milliseconds kPoll{20};
+constexpr double kStartTargetS = 2;
+constexpr std::chrono::milliseconds kStartPoll{20};
 
 /// The messages, each opened by all partners.
 std::vector<std::string> make_log(const std::filesystem::path& data, std::uint64_t partners,
@@ -24,7 +24,7 @@ std::vector<std::string> make_log(const std::filesystem::path& data, std::uint64
     std::vector<std::string> out;
     EmbeddedProgram program(data, partners);
     std::uint64_t opens = 0;
-    for (std::size_t made = 0; made < kMessages; made += kAtOnce) {
+    for (std::size_t made = 0; made < kStartMessages; made += kAtOnce) {
         BulkOpens bulk;
         for (std::size_t i = 0; i < kAtOnce; ++i) {
             bulk.messages.push_back(program.send_to_all());
@@ -36,7 +36,7 @@ std::vector<std::string> make_log(const std::filesystem::path& data, std::uint64
         });
         say("  " + std::to_string(opens) + " opens");
     }
-    check_equal(opens, partners * kMessages, "first opens");
+    check_equal(opens, partners * kStartMessages, "first opens");
     program.flush();
     log_bytes = program.log_bytes();
     return out;
@@ -70,7 +70,7 @@ std::uint64_t kill_during_opens(ServedProgram& program, std::uint64_t partners,
     std::uint64_t visible = 0;
     while (visible < partners / 2) {
         visible = program.opens_of(message);
-        std::this_thread::sleep_for(kPoll);
+        std::this_thread::sleep_for(kStartPoll);
     }
     program.kill();
     opening.join();
@@ -100,12 +100,12 @@ Row run_start(Environment& environment) {
     row.workload =
         "kill -9 in the middle of a bulk of opens, then from exec to listening and "
         "ready, with " +
-        format_number(static_cast<double>(partners * kMessages)) +
+        format_number(static_cast<double>(partners * kStartMessages)) +
         " opens in the log (made in process, in commands of 50,000)";
     row.unit = "s";
     row.ours = median(seconds);
     row.target = "<= 2 s";
-    row.met = row.ours <= kTargetS;
+    row.met = row.ours <= kStartTargetS;
     row.extra["log_bytes"] = log_bytes;
     row.extra["peak_mib"] = static_cast<double>(program.process().memory().peak_bytes) / (1 << 20);
     row.extra["runs_s"] = to_json(seconds);

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::int64_t kFirstMs = 1'700'000'000'000;  // 2023-11-14
 constexpr std::int64_t kCommandEveryMs = 60'000;
-constexpr std::size_t kPartnersACommand = 5'000;
+constexpr std::size_t kEmbeddedProgramPartnersACommand = 5'000;
 
 std::uint64_t bytes_under(const std::filesystem::path& directory) {
     std::uint64_t out = 0;
@@ -52,7 +52,7 @@ void EmbeddedProgram::create_partners() {
     std::uint64_t created = 0;
     for (std::uint64_t next = 0; next < partners_;) {
         UpsertPartners upsert;
-        while (upsert.partners.size() < kPartnersACommand && next < partners_) {
+        while (upsert.partners.size() < kEmbeddedProgramPartnersACommand && next < partners_) {
             upsert.partners.push_back(partner_patch(next++));
         }
         const std::vector<std::string> records = {encode(std::move(upsert))};

@@ -19,7 +19,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using Properties = std::vector<std::pair<const char*, std::string>>;
 
-constexpr int kAnswerMs = 60'000;
+constexpr int kKafkaAloneAnswerMs = 60'000;
 constexpr int kPollMs = 100;
 constexpr std::size_t kRecordBytes = 150;  // of a round trip and a transaction; about a command
 constexpr std::size_t kWarmUp = 100;
@@ -89,7 +89,7 @@ public:
 
     /// How many records came; waits for one.
     std::size_t read() {
-        const auto until = Clock::now() + std::chrono::milliseconds(kAnswerMs);
+        const auto until = Clock::now() + std::chrono::milliseconds(kKafkaAloneAnswerMs);
         for (;;) {
             const ssize_t count = rd_kafka_consume_batch_queue(queue_.get(), kPollMs,
                                                                messages_.data(), messages_.size());
@@ -107,7 +107,8 @@ public:
 
     /// One record, as soon as it is there.
     void read_one() {
-        rd_kafka_message_t* const message = rd_kafka_consume_queue(queue_.get(), kAnswerMs);
+        rd_kafka_message_t* const message =
+            rd_kafka_consume_queue(queue_.get(), kKafkaAloneAnswerMs);
         check(message != nullptr, "librdkafka alone: no record came within a minute");
         const auto error = message->err;
         rd_kafka_message_destroy(message);
@@ -146,7 +147,7 @@ double rate(std::uint64_t count, Clock::time_point start) {
 
 /// Calls `one` so often and records how long each took, but for the first ones.
 template <class Function>
-Histogram measure(std::size_t count, Function one) {
+Histogram measure_alone(std::size_t count, Function one) {
     Histogram out;
     for (std::size_t i = 0; i < count + kWarmUp; ++i) {
         const auto start = Clock::now();
@@ -180,10 +181,11 @@ std::vector<std::uint64_t> topic_ends(const kafka::Settings& settings, const std
     const auto consumer = value_of(kafka::Consumer::create(settings), "consumer");
     std::vector<std::uint64_t> out;
     for (std::uint32_t p = 0; p < partitions; ++p) {
-        out.push_back(value_of(consumer->query_offsets(topic, static_cast<std::int32_t>(p),
-                                                       std::chrono::milliseconds(kAnswerMs)),
-                               "end of " + topic)
-                          .second);
+        out.push_back(
+            value_of(consumer->query_offsets(topic, static_cast<std::int32_t>(p),
+                                             std::chrono::milliseconds(kKafkaAloneAnswerMs)),
+                     "end of " + topic)
+                .second);
     }
     return out;
 }
@@ -198,7 +200,7 @@ double produce_all(const std::string& brokers, const std::string& topic, std::ui
         records(i, record);
         produce(producer.get(), to.get(), record);
     }
-    check(rd_kafka_flush(producer.get(), kAnswerMs) == RD_KAFKA_RESP_ERR_NO_ERROR,
+    check(rd_kafka_flush(producer.get(), kKafkaAloneAnswerMs) == RD_KAFKA_RESP_ERR_NO_ERROR,
           "librdkafka alone: not all records are acknowledged");
     return rate(count, start);
 }
@@ -222,7 +224,7 @@ Histogram measure_round_trips(const std::string& brokers, const std::string& com
     const auto first = open_topic(producer.get(), commands);
     const auto second = open_topic(producer.get(), commits);
     BareConsumer deciding(brokers, commands, {0}), following(brokers, commits, {0});
-    return measure(count, [&] {
+    return measure_alone(count, [&] {
         produce(producer.get(), first.get(), {0, {}, value});
         deciding.read_one();
         produce(producer.get(), second.get(), {0, {}, value});
@@ -235,13 +237,14 @@ Histogram measure_transactions(const std::string& brokers, const std::string& to
                                std::size_t count) {
     const auto producer =
         make_client(RD_KAFKA_PRODUCER, brokers, {{"transactional.id", topic}, {"linger.ms", "0"}});
-    done(rd_kafka_init_transactions(producer.get(), kAnswerMs), "init transactions");
+    done(rd_kafka_init_transactions(producer.get(), kKafkaAloneAnswerMs), "init transactions");
     const auto to = open_topic(producer.get(), topic);
     const std::string value(kRecordBytes, 'x');
-    return measure(count, [&] {
+    return measure_alone(count, [&] {
         done(rd_kafka_begin_transaction(producer.get()), "begin transaction");
         produce(producer.get(), to.get(), {0, {}, value});
-        done(rd_kafka_commit_transaction(producer.get(), kAnswerMs), "commit transaction");
+        done(rd_kafka_commit_transaction(producer.get(), kKafkaAloneAnswerMs),
+             "commit transaction");
     });
 }
 

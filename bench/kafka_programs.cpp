@@ -14,8 +14,8 @@ namespace tidings::bench {
 
 namespace {
 
-constexpr std::size_t kPartnersACommand = 5'000;
-constexpr std::int64_t kAnswerMs = 60'000;
+constexpr std::size_t kKafkaProgramsPartnersACommand = 5'000;
+constexpr std::int64_t kKafkaProgramsAnswerMs = 60'000;
 
 /// A program of that partition.
 ProgramId program_in(std::uint32_t partition, std::uint32_t partitions) {
@@ -66,7 +66,7 @@ void KafkaPrograms::create_partners(Place& place) {
     std::uint64_t created = 0;
     for (std::uint64_t next = 0; next < partners_;) {
         UpsertPartners upsert;
-        while (upsert.partners.size() < kPartnersACommand && next < partners_) {
+        while (upsert.partners.size() < kKafkaProgramsPartnersACommand && next < partners_) {
             upsert.partners.push_back(partner_patch(next++));
         }
         created += submit(place, std::move(upsert)).outcome.created;
@@ -95,9 +95,11 @@ Applied KafkaPrograms::submit(Place& place, const Command& command) {
     // Shared: the callback may still be setting it when the answer is already taken.
     const auto answer = std::make_shared<std::promise<Result<Applied>>>();
     auto answered = answer->get_future();
-    place.host->submit(command.id, command.digest, codec_.encode_command(command), kAnswerMs,
+    place.host->submit(command.id, command.digest, codec_.encode_command(command),
+                       kKafkaProgramsAnswerMs,
                        [answer](Result<Applied> result) { answer->set_value(std::move(result)); });
-    check(answered.wait_for(std::chrono::milliseconds(kAnswerMs)) == std::future_status::ready,
+    check(answered.wait_for(std::chrono::milliseconds(kKafkaProgramsAnswerMs)) ==
+              std::future_status::ready,
           "a command was not answered within a minute");
     Applied applied = value_of(answered.get(), "command");
     check(applied.outcome.status != OutcomeStatus::refused, "a command was refused");

@@ -22,8 +22,8 @@ namespace tidings::bench {
 
 namespace {
 
-constexpr int kSilenceMs = 60'000;   // then the server counts as dead
-constexpr std::size_t kShown = 300;  // bytes of a wrong answer in the error
+constexpr int kSilenceMs = 60'000;                // then the server counts as dead
+constexpr std::size_t kLoadGeneratorShown = 300;  // bytes of a wrong answer in the error
 constexpr std::size_t kReadBytes = 64 << 10;
 
 std::uint64_t now_ns() {
@@ -198,7 +198,7 @@ private:
             throw WrongAnswer("request " + std::to_string(connection.number) + ": " +
                               connection.out.substr(0, connection.out.find('\r')) +
                               " was answered " + std::to_string(head.status) + " " +
-                              std::string(body.substr(0, kShown)));
+                              std::string(body.substr(0, kLoadGeneratorShown)));
         }
         connection.in.clear();
         connection.busy = false;

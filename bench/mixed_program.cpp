@@ -11,11 +11,11 @@ namespace tidings::bench {
 
 namespace {
 
-constexpr std::size_t kMessages = 10'000;
+constexpr std::size_t kMixedProgramMessages = 10'000;
 constexpr std::size_t kOpenedMessages = 100;  ///< the latest ones to all
 constexpr unsigned kOpenedPercent = 10;       ///< of the partners
 constexpr std::size_t kSendConnections = 16;
-constexpr std::size_t kPieceBytes = 64 << 10;
+constexpr std::size_t kMixedProgramPieceBytes = 64 << 10;
 constexpr std::uint64_t kStride = 2'654'435'761;  ///< a prime: visits every partner, in no order
 constexpr std::size_t kIdSize = 36;               ///< "msg_" and 32 hex digits
 
@@ -85,7 +85,7 @@ MixedProgram::MixedProgram(Environment& environment)
     : partners_(environment.scaled(kPartners)), served_(environment, environment.fresh("mixed")) {
     say("  importing " + std::to_string(partners_) + " partners");
     served_.create(partners_);
-    say("  sending " + std::to_string(kMessages) + " messages");
+    say("  sending " + std::to_string(kMixedProgramMessages) + " messages");
     send_all();
     open_latest();
     readers_ = sample_partners(partners_, kTokens, 6);
@@ -94,7 +94,8 @@ MixedProgram::MixedProgram(Environment& environment)
 }
 
 void MixedProgram::send_all() {
-    for (std::size_t i = 0; i < kMessages; ++i) messages_.push_back(plan_message(i, partners_));
+    for (std::size_t i = 0; i < kMixedProgramMessages; ++i)
+        messages_.push_back(plan_message(i, partners_));
     const std::string line = request_line("POST", program_path("/messages"));
     Load load;
     load.port = served_.port();
@@ -136,7 +137,7 @@ void MixedProgram::open_latest() {
     const auto answer =
         served_.stream(program_path("/opens"), [&]() -> Result<std::optional<std::string>> {
             std::string piece;
-            for (; next < partners_ && piece.size() < kPieceBytes; ++next) {
+            for (; next < partners_ && piece.size() < kMixedProgramPieceBytes; ++next) {
                 const auto partner = static_cast<std::uint32_t>(next * kStride % partners_);
                 for (const MixedMessage* message : opened) {
                     if (!is_opened_by(message->id, partner)) continue;

@@ -59,7 +59,7 @@ private:
     std::unique_ptr<rocksdb::DB> db_;
 };
 
-std::array<char, 8> big_endian(std::uint64_t number) {
+std::array<char, 8> row_key(std::uint64_t number) {
     std::array<char, 8> out{};
     for (int i = 7; i >= 0; --i, number >>= 8)
         out[static_cast<std::size_t>(i)] = static_cast<char>(number);
@@ -73,7 +73,7 @@ void put_all(ScratchDatabase& db, std::uint64_t puts, bool sync) {
     for (std::uint64_t i = 0; i < puts;) {
         batch.Clear();
         for (std::uint64_t n = 0; n < kBatch && i < puts; ++n, ++i) {
-            const auto key = big_endian(i);
+            const auto key = row_key(i);
             const rocksdb::Slice slice(key.data(), key.size());
             check(batch.Put(slice, slice).ok(), "RocksDB alone: put");
         }
@@ -125,7 +125,7 @@ Histogram measure_point_reads(const std::filesystem::path& directory, std::uint6
     Histogram out;
     std::string value;
     for (std::size_t i = 0; i < 2 * reads; ++i) {
-        const auto key = big_endian(random() % rows);
+        const auto key = row_key(random() % rows);
         const auto start = Clock::now();
         const bool found = db->Get({}, rocksdb::Slice(key.data(), key.size()), &value).ok();
         if (i >= reads) out.add(ns_since(start));  // the first half fills the cache

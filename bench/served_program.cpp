@@ -16,8 +16,8 @@ namespace json = boost::json;
 namespace {
 
 constexpr std::int64_t kTokenLifeS = 24 * 3600;
-constexpr std::size_t kPieceBytes = 64 << 10;
-constexpr std::size_t kShown = 500;
+constexpr std::size_t kServedProgramPieceBytes = 64 << 10;
+constexpr std::size_t kServedProgramShown = 500;
 
 Claims claims_of(Role role) {
     Claims out;
@@ -33,7 +33,7 @@ apps::Headers bearer(const std::string& token) { return {{"Authorization", "Bear
 json::value parse_answer(const Result<apps::HttpResponse>& answer, const std::string& asked) {
     const apps::HttpResponse& response = value_of(answer, asked);
     check(response.status / 100 == 2, asked + " was answered " + std::to_string(response.status) +
-                                          " " + response.body.substr(0, kShown));
+                                          " " + response.body.substr(0, kServedProgramShown));
     return response.body.empty() ? json::value() : json::parse(response.body);
 }
 
@@ -168,7 +168,7 @@ std::vector<std::string> import_pieces(std::uint64_t partners) {
     std::string piece;
     for (std::uint64_t i = 0; i < partners; ++i) {
         append_partner_line(i, piece);
-        if (piece.size() < kPieceBytes) continue;
+        if (piece.size() < kServedProgramPieceBytes) continue;
         out.push_back(std::move(piece));
         piece.clear();
     }

@@ -21,14 +21,14 @@ namespace tidings::bench {
 namespace {
 
 constexpr int kStartMs = 600'000;  // a start may have to replay a large log
-constexpr std::size_t kShown = 2'000;
+constexpr std::size_t kServerProcessShown = 2'000;
 
 std::string tail_of(const std::filesystem::path& file) {
     std::ifstream in(file);
     std::stringstream text;
     text << in.rdbuf();
     std::string all = text.str();
-    return all.size() > kShown ? all.substr(all.size() - kShown) : all;
+    return all.size() > kServerProcessShown ? all.substr(all.size() - kServerProcessShown) : all;
 }
 
 }  // namespace

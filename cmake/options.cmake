@@ -4,6 +4,11 @@ set(TIDINGS_SANITIZE "" CACHE STRING "sanitizers, as -fsanitize takes them")
 add_library(tidings_options INTERFACE)
 target_include_directories(tidings_options INTERFACE ${CMAKE_SOURCE_DIR})
 target_compile_options(tidings_options INTERFACE -Wall -Wextra -Wno-missing-field-initializers -fno-omit-frame-pointer)
+if(CMAKE_UNITY_BUILD)
+  # GCC takes an included .cpp for a header (subobject-linkage), and 12 the operators of an inlined coroutine frame for
+  # a mismatch.
+  target_compile_options(tidings_options INTERFACE -Wno-subobject-linkage -Wno-mismatched-new-delete)
+endif()
 if(TIDINGS_SANITIZE)
   target_compile_options(tidings_options INTERFACE -fsanitize=${TIDINGS_SANITIZE} -fno-sanitize-recover=all)
   target_link_options(tidings_options INTERFACE -fsanitize=${TIDINGS_SANITIZE})

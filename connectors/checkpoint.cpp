@@ -21,7 +21,9 @@ constexpr std::size_t kMaxNoteBytes = 64 << 10;
 constexpr std::string_view kSignatureStart = "\xe2\x80\x94 ";  // an em dash
 constexpr std::string_view kChainLine = "tidings commit ";
 
-Error malformed(const std::string& what) { return {ErrorCode::malformed, "a checkpoint: " + what}; }
+Error malformed_checkpoint(const std::string& what) {
+    return {ErrorCode::malformed, "a checkpoint: " + what};
+}
 
 std::string key_id(const VerifierKey& key) {
     const char type = kEd25519;
@@ -156,27 +158,28 @@ std::string sign_checkpoint(const Checkpoint& checkpoint, const std::string& pub
 
 Result<Checkpoint> read_checkpoint(std::string_view note) {
     const auto parts = split(note);
-    if (!parts) return malformed("not a signed note");
+    if (!parts) return malformed_checkpoint("not a signed note");
     std::string_view text = parts->text;
     const auto origin = take_until(text, '\n'), size = take_until(text, '\n'),
                root = take_until(text, '\n');
     if (!origin || !size || !root || origin->empty()) {
-        return malformed("origin, size and root hash are to stand on its first lines");
+        return malformed_checkpoint("origin, size and root hash are to stand on its first lines");
     }
     Checkpoint out;
     out.origin = *origin;
     const auto count = parse_number<std::uint64_t>(*size);
-    if (!count) return malformed("its size is not a number");
+    if (!count) return malformed_checkpoint("its size is not a number");
     out.size = *count;
     const auto hash = from_base64(*root);
-    if (!hash || hash->size() != Hash256::kSize) return malformed("its root hash is none");
+    if (!hash || hash->size() != Hash256::kSize)
+        return malformed_checkpoint("its root hash is none");
     out.root = Hash256::from(*hash);
     while (const auto line = take_until(text, '\n')) {
-        if (line->empty()) return malformed("an empty line in its text");
+        if (line->empty()) return malformed_checkpoint("an empty line in its text");
         if (!line->starts_with(kChainLine)) continue;  // an extension that we do not know
-        if (out.chain) return malformed("it names two commits");
+        if (out.chain) return malformed_checkpoint("it names two commits");
         out.chain = parse_chain(*line);
-        if (!out.chain) return malformed("its line about a commit");
+        if (!out.chain) return malformed_checkpoint("its line about a commit");
     }
     return out;
 }
@@ -188,11 +191,13 @@ Result<Checkpoint> verify_checkpoint(std::string_view note, const std::vector<Ve
     std::string_view lines = parts.signatures;
     bool verified = false;
     while (auto line = take_until(lines, '\n')) {
-        if (!line->starts_with(kSignatureStart)) return malformed("a line that is no signature");
+        if (!line->starts_with(kSignatureStart))
+            return malformed_checkpoint("a line that is no signature");
         line->remove_prefix(kSignatureStart.size());
         const auto name = take_until(*line, ' ');
         const auto bytes = from_base64(*line);
-        if (!name || !bytes || bytes->size() <= kKeyIdBytes) return malformed("a signature");
+        if (!name || !bytes || bytes->size() <= kKeyIdBytes)
+            return malformed_checkpoint("a signature");
         for (const VerifierKey& key : keys) {
             if (key.name != *name || key.name != checkpoint->origin) continue;
             if (bytes->substr(0, kKeyIdBytes) != key_id(key)) continue;

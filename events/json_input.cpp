@@ -9,12 +9,8 @@ namespace {
 
 constexpr auto kCounterMax = static_cast<std::int64_t>(limits::kCounterMax);
 
-void wrong_type(FieldErrors& errors, std::string_view pointer, std::string_view what) {
-    errors.add(std::string(pointer), field_code::kWrongType, "must be " + std::string(what));
-}
-
 bool expect_object(const JsonValue& value, std::string_view pointer, FieldErrors& errors) {
-    if (!value.is_object()) wrong_type(errors, pointer, "an object");
+    if (!value.is_object()) errors.wrong_type(pointer, "an object");
     return value.is_object();
 }
 
@@ -32,7 +28,7 @@ void required(FieldErrors& errors, std::string pointer, std::string detail = "is
 bool check_length(const JsonValue& value, std::size_t limit, std::string_view pointer,
                   FieldErrors& errors) {
     if (!value.is_string()) {
-        wrong_type(errors, pointer, "a string");
+        errors.wrong_type(pointer, "a string");
         return false;
     }
     if (value.text.size() > limit && code_points(value.text) > limit) {
@@ -53,12 +49,12 @@ bool check_no_control(const JsonValue& value, std::string_view pointer, FieldErr
 std::int64_t integer_from_json(const JsonValue& value, std::int64_t low, std::int64_t high,
                                std::string_view pointer, FieldErrors& errors) {
     if (!value.is_number()) {
-        wrong_type(errors, pointer, "an integer");
+        errors.wrong_type(pointer, "an integer");
         return 0;
     }
     const auto integer = integer_of(value.text);
     if (!integer && value.text.find_first_of(".eE") != std::string::npos) {
-        wrong_type(errors, pointer, "an integer");
+        errors.wrong_type(pointer, "an integer");
         return 0;
     }
     if (!integer || *integer < low || *integer > high) {
@@ -86,7 +82,7 @@ Money money_from_json(const JsonValue& value, bool null_clears, std::string_view
         } else if (amount.is_null() && null_clears) {
             money[currency] = 0;
         } else if (!amount.is_string()) {
-            wrong_type(errors, child_pointer(pointer, currency), "a string with a decimal number");
+            errors.wrong_type(child_pointer(pointer, currency), "a string with a decimal number");
         } else if (const auto micros = parse_micros(amount.text)) {
             money[currency] = *micros;
         } else {
@@ -101,7 +97,7 @@ template <class Value>
 Value word_from_json(const JsonValue& value, std::optional<Value> (*parse)(std::string_view),
                      const char* words, std::string_view pointer, FieldErrors& errors) {
     if (!value.is_string()) {
-        wrong_type(errors, pointer, "a string");
+        errors.wrong_type(pointer, "a string");
         return {};
     }
     if (const auto parsed = parse(value.text)) return *parsed;
@@ -119,7 +115,7 @@ std::vector<std::string> tags_from_json(const JsonValue& value, std::string_view
                                         FieldErrors& errors) {
     std::vector<std::string> tags;
     if (!value.is_array()) {
-        wrong_type(errors, pointer, "an array");
+        errors.wrong_type(pointer, "an array");
         return tags;
     }
     tags.reserve(value.items.size());
@@ -211,6 +207,10 @@ void FieldErrors::add(std::string pointer, const char* code, std::string detail)
     fields_.push_back({std::move(pointer), code, std::move(detail)});
 }
 
+void FieldErrors::wrong_type(std::string_view pointer, std::string_view what) {
+    add(std::string(pointer), field_code::kWrongType, "must be " + std::string(what));
+}
+
 Error FieldErrors::error() const { return {ErrorCode::invalid, first(), fields_}; }
 
 std::string FieldErrors::first() const {
@@ -241,7 +241,7 @@ std::string child_pointer(std::string_view pointer, std::size_t index) {
 
 std::string email_from_json(const JsonValue& value, std::string_view pointer, FieldErrors& errors) {
     if (!value.is_string()) {
-        wrong_type(errors, pointer, "a string");
+        errors.wrong_type(pointer, "a string");
         return {};
     }
     const std::string& text = value.text;
@@ -277,7 +277,7 @@ std::string tag_from_json(const JsonValue& value, std::string_view pointer, Fiel
 
 std::string id_from_json(const JsonValue& value, std::string_view pointer, FieldErrors& errors) {
     if (!value.is_string()) {
-        wrong_type(errors, pointer, "a string");
+        errors.wrong_type(pointer, "a string");
     } else if (value.text.empty()) {
         errors.add(std::string(pointer), field_code::kBlank, "must not be empty");
     } else if (code_points(value.text) > limits::kIdCharacters) {
@@ -299,7 +299,7 @@ std::uint64_t counter_from_json(const JsonValue& value, std::string_view pointer
 
 Timestamp time_from_json(const JsonValue& value, std::string_view pointer, FieldErrors& errors) {
     if (!value.is_string()) {
-        wrong_type(errors, pointer, "a string");
+        errors.wrong_type(pointer, "a string");
         return {};
     }
     if (const auto time = parse_time(value.text)) return *time;

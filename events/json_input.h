@@ -37,6 +37,8 @@ class FieldErrors {
 public:
     static constexpr std::size_t kMax = 50;
     void add(std::string pointer, const char* code, std::string detail);
+    /// "must be `what`".
+    void wrong_type(std::string_view pointer, std::string_view what);
     bool empty() const { return fields_.empty(); }
     const std::vector<FieldError>& fields() const { return fields_; }
     /// code invalid, all fields, and a detail that tells the first one. REQUIRES: !empty().

@@ -9,19 +9,15 @@
 namespace tidings {
 namespace {
 
-constexpr auto kCounterMax = static_cast<std::int64_t>(limits::kCounterMax);
+constexpr auto kMetricMax = static_cast<std::int64_t>(limits::kCounterMax);
 constexpr std::size_t kSecretBytes = 512;
-
-void wrong_type(FieldErrors& errors, std::string_view pointer, std::string_view what) {
-    errors.add(std::string(pointer), field_code::kWrongType, "must be " + std::string(what));
-}
 
 /// The members of an object, each asked for once; what was never asked for is unknown.
 class Members {
 public:
     Members(const JsonValue& value, std::string_view pointer, FieldErrors& errors)
         : value_(value), pointer_(pointer), errors_(errors), asked_(value.members.size()) {
-        if (!value.is_object()) wrong_type(errors, pointer, "an object");
+        if (!value.is_object()) errors.wrong_type(pointer, "an object");
     }
     bool ok() const { return value_.is_object(); }
     std::string place(std::string_view name) const { return child_pointer(pointer_, name); }
@@ -62,7 +58,7 @@ private:
     const std::string* string_of(const JsonValue* value, std::string_view name) {
         if (value == nullptr) return nullptr;
         if (value->is_string()) return &value->text;
-        wrong_type(errors_, place(name), "a string");
+        errors_.wrong_type(place(name), "a string");
         return nullptr;
     }
 
@@ -153,7 +149,7 @@ private:
     void read_children(Filter& out, const JsonValue& value, const std::string& pointer,
                        std::size_t depth) {
         if (!value.is_array()) {
-            wrong_type(errors_, pointer, "an array");
+            errors_.wrong_type(pointer, "an array");
             return;
         }
         for (std::size_t i = 0; i < value.items.size() && nodes_ <= limits::kFilterNodes; ++i) {
@@ -189,7 +185,7 @@ private:
         }
         if (value == nullptr) return;
         if (!value->is_string()) {
-            wrong_type(errors_, members.place("value"), "a string with a decimal number");
+            errors_.wrong_type(members.place("value"), "a string with a decimal number");
         } else if (const auto micros = parse_micros(value->text)) {
             out.value = *micros;
         } else {
@@ -200,13 +196,13 @@ private:
 
     std::int64_t read_count(const JsonValue& value, const std::string& pointer) {
         const auto integer = value.is_number() ? integer_of(value.text) : std::nullopt;
-        if (integer && *integer >= -kCounterMax && *integer <= kCounterMax) return *integer;
+        if (integer && *integer >= -kMetricMax && *integer <= kMetricMax) return *integer;
         const bool range =
             integer || (value.is_number() && value.text.find_first_of(".eE") == std::string::npos);
         if (range) {
             errors_.add(pointer, field_code::kOutOfRange, "must fit into 53 bits");
         } else {
-            wrong_type(errors_, pointer, "an integer");
+            errors_.wrong_type(pointer, "an integer");
         }
         return 0;
     }
@@ -249,7 +245,7 @@ std::vector<PartnerId> ids_from_json(const JsonValue& value, const std::string& 
                                      FieldErrors& errors) {
     std::vector<PartnerId> ids;
     if (!value.is_array()) {
-        wrong_type(errors, pointer, "an array");
+        errors.wrong_type(pointer, "an array");
         return ids;
     }
     ids.reserve(value.items.size());
@@ -354,7 +350,7 @@ SendMessage send_message_from_json(const ProgramId& program, const JsonValue& va
     }
     if (const JsonValue* replies = members.optional("replies_enabled")) {
         out.replies_enabled = replies->truth;
-        if (!replies->is_boolean()) wrong_type(errors, "/replies_enabled", "true or false");
+        if (!replies->is_boolean()) errors.wrong_type("/replies_enabled", "true or false");
     }
     out.expect_digest = digest_from_json(members, "expect_digest");
     members.refuse_unknown();
@@ -380,7 +376,7 @@ AudienceRequest audience_request_from_json(const ProgramId& program, const JsonV
     if (const JsonValue* limit = members.optional("limit")) {
         const auto integer = limit->is_number() ? integer_of(limit->text) : std::nullopt;
         if (!limit->is_number()) {
-            wrong_type(errors, "/limit", "an integer");
+            errors.wrong_type("/limit", "an integer");
         } else if (!integer || *integer < 1 ||
                    *integer > static_cast<std::int64_t>(limits::kPageMax)) {
             errors.add("/limit", field_code::kOutOfRange,

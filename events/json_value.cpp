@@ -170,6 +170,11 @@ const JsonValue* JsonValue::find(std::string_view name) const {
     return nullptr;
 }
 
+std::string JsonValue::text_of(std::string_view name) const {
+    const JsonValue* member = find(name);
+    return member == nullptr ? std::string() : member->text;
+}
+
 // By hand: clang-tidy 16 crashes on a recursive comparison that is defaulted.
 bool JsonValue::operator==(const JsonValue& other) const {
     return kind == other.kind && truth == other.truth && text == other.text &&

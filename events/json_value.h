@@ -32,6 +32,8 @@ struct JsonValue {
     bool is_object() const { return kind == Kind::object; }
     /// The member's value, or null. Any kind may be asked; only objects have members.
     const JsonValue* find(std::string_view name) const;
+    /// The text of a member; empty where there is none.
+    std::string text_of(std::string_view name) const;
     bool operator==(const JsonValue&) const;
 };
 

@@ -23,7 +23,7 @@ using boost::system::error_code;
 
 namespace {
 
-constexpr auto kWait = asio::as_tuple(asio::use_awaitable);
+constexpr auto kConnectionWait = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kBodyBuffer = 64 << 10;  ///< a piece of a streamed body at most
 constexpr std::size_t kJoinBytes =
     16 << 10;  ///< smaller bodies are copied behind the head, larger ones gathered
@@ -38,7 +38,7 @@ constexpr std::size_t kDrainBytes = 64 << 10;
 constexpr int kLingerMs = 2'000;
 constexpr std::size_t kLingerBytes = 1 << 20;
 
-void append_number(std::string& out, std::size_t number, int base = 10) {
+void append_digits(std::string& out, std::size_t number, int base = 10) {
     std::array<char, 24> text;
     const auto end = std::to_chars(text.data(), text.data() + text.size(), number, base).ptr;
     out.append(text.data(), end);
@@ -59,7 +59,7 @@ void append_status_line(std::string& out, unsigned status) {
     }
     const auto reason = beast_http::obsolete_reason(static_cast<beast_http::status>(status));
     out.append("HTTP/1.1 ");
-    append_number(out, status);
+    append_digits(out, status);
     out.append(" ").append(reason.data(), reason.size()).append("\r\n");
 }
 
@@ -222,7 +222,8 @@ Connection::Progress Connection::feed(std::size_t limit) {
 
 Task<bool> Connection::fill(std::size_t capacity) {
     const auto [space, size] = buffer_.prepare(capacity);
-    const auto [status, got] = co_await socket_.async_read_some(asio::buffer(space, size), kWait);
+    const auto [status, got] =
+        co_await socket_.async_read_some(asio::buffer(space, size), kConnectionWait);
     buffer_.commit(got);
     // Closed meanwhile: a request that can no longer be answered must not be carried out.
     co_return !status && socket_.is_open();
@@ -234,7 +235,7 @@ Task<bool> Connection::continue_and_fill() {
         expects_continue_ = false;
         static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
         const auto [status, sent] =
-            co_await asio::async_write(socket_, asio::buffer(kContinue), kWait);
+            co_await asio::async_write(socket_, asio::buffer(kContinue), kConnectionWait);
         if (status) co_return false;
     }
     buffer_.reserve(std::min<std::uint64_t>(
@@ -269,7 +270,7 @@ void Connection::compose(const Response& response, bool keep) {
             append_header(out_, "Content-Type", response.content_type);
         if (!response.chunks) {
             out_.append("Content-Length: ");
-            append_number(out_, response.body.size());
+            append_digits(out_, response.body.size());
             out_.append("\r\n");
         } else if (parser_->version() >= 11) {
             out_.append("Transfer-Encoding: chunked\r\n");
@@ -291,7 +292,7 @@ Task<bool> Connection::write_rest(const std::string& body, std::size_t sent) {
         const std::size_t in_body = sent < out_.size() ? 0 : sent - out_.size();
         const std::array<asio::const_buffer, 2> rest = {asio::buffer(out_) + sent,
                                                         asio::buffer(body) + in_body};
-        const auto [status, count] = co_await socket_.async_write_some(rest, kWait);
+        const auto [status, count] = co_await socket_.async_write_some(rest, kConnectionWait);
         if (status) co_return false;
         sent += count;
     }
@@ -311,7 +312,7 @@ Task<bool> Connection::write_chunks(Response& response) {
         }
         if (*piece && (*piece)->empty()) continue;
         if (*piece && chunked) {
-            append_number(out_, (*piece)->size(), 16);
+            append_digits(out_, (*piece)->size(), 16);
             out_.append("\r\n");
         }
         if (*piece) out_.append(**piece);

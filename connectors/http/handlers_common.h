@@ -24,6 +24,8 @@
 
 namespace tidings::http {
 
+inline constexpr std::string_view kCsv = "text/csv";  ///< as Accept names it
+
 /// Who submitted the latest tracked commands here, so that only they are told "pending" by
 /// GET /v1/commands/{id}; what is pending is the broker's to say. Keeps at least the `capacity`
 /// latest and at most twice as many. Thread-safe.

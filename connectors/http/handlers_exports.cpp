@@ -16,7 +16,6 @@ namespace {
 namespace asio = boost::asio;
 
 constexpr std::string_view kNdjson = "application/x-ndjson";
-constexpr std::string_view kCsv = "text/csv";
 
 /// An export under way. Owned by the response.
 struct Streamed {

@@ -17,8 +17,6 @@ constexpr std::size_t kMessagesPiece = 16;
 /// Rows of a CSV list rendered at a time.
 constexpr std::size_t kCsvPiece = 1'000;
 
-constexpr std::string_view kCsv = "text/csv";
-
 Result<Response> preview_audience(Api& api, const Request& request) {
     const auto scope = find_program(api, request);
     if (!scope) return scope.error();

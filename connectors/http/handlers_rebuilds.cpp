@@ -12,7 +12,7 @@ namespace tidings::http {
 
 namespace {
 
-constexpr const char* kPath = "/v1/operations/rebuild";
+constexpr const char* kRebuildPath = "/v1/operations/rebuild";
 
 const char* word_of(RebuildState state) {
     switch (state) {
@@ -134,7 +134,7 @@ Task<Result<Response>> start_rebuild(Api& api, Request& request) {
     }
     if (!begun) co_return begun.error();
     Response response = show(api, 202);
-    response.headers.emplace_back("Location", kPath);
+    response.headers.emplace_back("Location", kRebuildPath);
     co_return response;
 }
 
@@ -147,7 +147,7 @@ Result<Response> get_rebuild(Api& api, const Request& request) {
 
 void add_rebuild_routes(Router& router, Api& api) {
     router.add({.method = "POST",
-                .pattern = kPath,
+                .pattern = kRebuildPath,
                 .name = "start_rebuild",
                 .body = BodyKind::json,
                 .body_optional = true,
@@ -156,7 +156,7 @@ void add_rebuild_routes(Router& router, Api& api) {
                 .partition = here,
                 .about_process = true,
                 .handler = writing(api, start_rebuild)});
-    Route route = get_route(api, kPath, "get_rebuild", {}, kPlatform, get_rebuild);
+    Route route = get_route(api, kRebuildPath, "get_rebuild", {}, kPlatform, get_rebuild);
     route.partition = here;
     route.about_process = true;
     router.add(std::move(route));

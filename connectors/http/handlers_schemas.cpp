@@ -10,10 +10,12 @@ namespace tidings::http {
 
 namespace {
 
-constexpr std::string_view kPath = "/v1/schemas/events";
+constexpr std::string_view kSchemasPath = "/v1/schemas/events";
 constexpr std::string_view kEnvelope = "envelope";
 
-std::string url_of(std::string_view name) { return std::string(kPath) + "/" + std::string(name); }
+std::string url_of(std::string_view name) {
+    return std::string(kSchemasPath) + "/" + std::string(name);
+}
 
 std::string render_list() {
     std::string out;
@@ -44,11 +46,11 @@ Task<Response> get_event_schema(Request& request) {
 
 void add_schema_routes(Router& router) {
     router.add({.method = "GET",
-                .pattern = std::string(kPath),
+                .pattern = std::string(kSchemasPath),
                 .name = "list_event_schemas",
                 .handler = list_event_schemas});
     router.add({.method = "GET",
-                .pattern = std::string(kPath) + "/{type}",
+                .pattern = std::string(kSchemasPath) + "/{type}",
                 .name = "get_event_schema",
                 .produces = {"application/schema+json", "application/json"},
                 .handler = get_event_schema});

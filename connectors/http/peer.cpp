@@ -41,8 +41,8 @@ using End = PeerAnswer::End;
 
 namespace {
 
-constexpr auto kWait = asio::as_tuple(asio::use_awaitable);
-constexpr std::size_t kPieceBytes = 64 << 10;      ///< of a streamed answer at most
+constexpr auto kPeerWait = asio::as_tuple(asio::use_awaitable);
+constexpr std::size_t kPeerPieceBytes = 64 << 10;  ///< of a streamed answer at most
 constexpr std::size_t kCollectedBytes = 64 << 10;  ///< answers that are longer are streamed
 constexpr std::uint32_t kAnswerHeaderBytes = 64 << 10;
 /// Shorter than the idle timeout of servers, so that a kept connection is seldom a dead one.
@@ -118,21 +118,21 @@ private:
     std::vector<std::shared_ptr<Link>> idle_;  ///< oldest first; few
 };
 
-struct Place {
+struct PeerPlace {
     std::string host;
     std::uint16_t port = 80;
     std::string authority;
 };
 
-std::optional<Place> parse_url(const std::string& text) {
+std::optional<PeerPlace> parse_url(const std::string& text) {
     const auto url = boost::urls::parse_uri(text);
     if (!url || url->scheme() != "http" || url->host_address().empty()) return std::nullopt;
     const std::uint16_t port = url->has_port() ? url->port_number() : 80;
-    return Place{url->host_address(), port, std::string(url->encoded_host_and_port())};
+    return PeerPlace{url->host_address(), port, std::string(url->encoded_host_and_port())};
 }
 
 /// Null: not reached.
-Task<std::shared_ptr<Link>> connect(const Place& place, PeerOptions options) {
+Task<std::shared_ptr<Link>> connect(const PeerPlace& place, PeerOptions options) {
     const auto executor = co_await asio::this_coro::executor;
     std::vector<tcp::endpoint> endpoints;
     error_code not_numeric;
@@ -142,13 +142,13 @@ Task<std::shared_ptr<Link>> connect(const Place& place, PeerOptions options) {
     } else {
         tcp::resolver resolver(executor);
         const std::string port = std::to_string(place.port);
-        const auto [failure, found] = co_await resolver.async_resolve(place.host, port, kWait);
+        const auto [failure, found] = co_await resolver.async_resolve(place.host, port, kPeerWait);
         if (failure) co_return nullptr;
         for (const auto& one : found) endpoints.push_back(one.endpoint());
     }
     auto link = std::make_shared<Link>(executor, place.authority, options);
     link->stream.expires_after(std::chrono::milliseconds(options.connect_timeout_ms));
-    const auto [failure, endpoint] = co_await link->stream.async_connect(endpoints, kWait);
+    const auto [failure, endpoint] = co_await link->stream.async_connect(endpoints, kPeerWait);
     if (failure) co_return nullptr;
     error_code ignored;  // without it small requests go out a little later: no failure
     link->stream.socket().set_option(tcp::no_delay(true), ignored);
@@ -172,7 +172,7 @@ Task<std::optional<End>> send_whole(const PeerRequest& request, Link& link) {
         message.content_length(request.body.size());
     }
     link.start_timer();
-    const auto [status, sent] = co_await beast_http::async_write(link.stream, message, kWait);
+    const auto [status, sent] = co_await beast_http::async_write(link.stream, message, kPeerWait);
     if (!status) co_return std::nullopt;
     co_return sent > 0 ? End::broken : End::unsent;
 }
@@ -186,7 +186,8 @@ Task<std::optional<End>> send_stream(const PeerRequest& request, Link& link,
     message.chunked(true);
     beast_http::request_serializer<beast_http::empty_body> head{message};
     link.start_timer();
-    const auto [failure, sent] = co_await beast_http::async_write_header(link.stream, head, kWait);
+    const auto [failure, sent] =
+        co_await beast_http::async_write_header(link.stream, head, kPeerWait);
     if (failure) co_return End::unsent;
     for (;;) {
         const auto piece = co_await request.stream->read();
@@ -197,12 +198,13 @@ Task<std::optional<End>> send_stream(const PeerRequest& request, Link& link,
         link.start_timer();
         if (!*piece) {
             const auto last = beast_http::make_chunk_last();
-            co_await asio::async_write(link.stream, last, kWait);  // read_answer() sees a failure
+            co_await asio::async_write(link.stream, last,
+                                       kPeerWait);  // read_answer() sees a failure
             co_return std::nullopt;
         }
         if ((*piece)->empty()) continue;
         const auto chunk = beast_http::make_chunk(asio::buffer(**piece));
-        const auto [status, written] = co_await asio::async_write(link.stream, chunk, kWait);
+        const auto [status, written] = co_await asio::async_write(link.stream, chunk, kPeerWait);
         if (status || link.is_answering()) {  // a peer that refuses answers before the end
             link.reusable = false;
             co_return std::nullopt;
@@ -219,14 +221,14 @@ Task<Result<std::optional<std::string>>> read_piece(std::shared_ptr<Link> link) 
         }
         co_return std::optional<std::string>();
     }
-    std::string piece(kPieceBytes, '\0');
+    std::string piece(kPeerPieceBytes, '\0');
     auto& body = parser.get().body();
     body.data = piece.data();
     body.size = piece.size();
     body.more = true;
     link->start_timer();
     const auto [status, got] =
-        co_await beast_http::async_read_some(link->stream, link->buffer, parser, kWait);
+        co_await beast_http::async_read_some(link->stream, link->buffer, parser, kPeerWait);
     if (status && status != beast_http::error::need_buffer) {
         co_return error(ErrorCode::io, link->authority + ": " + status.message());
     }
@@ -260,7 +262,7 @@ Task<End> read_answer(std::shared_ptr<Link> link, Response& response) {
     parser.body_limit(boost::none);
     link->start_timer();
     const auto [status, got] =
-        co_await beast_http::async_read_header(link->stream, link->buffer, parser, kWait);
+        co_await beast_http::async_read_header(link->stream, link->buffer, parser, kPeerWait);
     if (status) co_return status == beast::error::timeout ? End::timed_out : End::broken;
     response = head_of(parser);
     const auto length = parser.content_length();

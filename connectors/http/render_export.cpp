@@ -10,7 +10,7 @@ namespace tidings::http {
 
 namespace {
 
-constexpr std::size_t kPieceBytes = 64 << 10;
+constexpr std::size_t kExportPieceBytes = 64 << 10;
 /// An io thread has others to serve, too.
 constexpr std::chrono::milliseconds kPieceTime{2};
 
@@ -205,7 +205,7 @@ std::optional<std::string> ExportText::next() {
         ended_ = !slice;
         if (ended_) break;
         count_ += append_export_rows(piece, query_.program, query_.table, format_, *slice);
-    } while (piece.size() < kPieceBytes && std::chrono::steady_clock::now() < until);
+    } while (piece.size() < kExportPieceBytes && std::chrono::steady_clock::now() < until);
     return piece;
 }
 

@@ -20,7 +20,7 @@ using boost::system::error_code;
 
 namespace {
 
-constexpr auto kWait = asio::as_tuple(asio::use_awaitable);
+constexpr auto kWorkerWait = asio::as_tuple(asio::use_awaitable);
 constexpr int kMinTickMs = 5;
 constexpr int kMaxTickMs = 100;
 constexpr std::chrono::milliseconds kAcceptPause{
@@ -114,7 +114,7 @@ void Worker::run() {
 
 Task<void> Worker::accept_loop(Worker& worker) {
     for (;;) {
-        auto [status, socket] = co_await worker.acceptor_->async_accept(kWait);
+        auto [status, socket] = co_await worker.acceptor_->async_accept(kWorkerWait);
         if (worker.stopping_) co_return;
         if (!status) {
             worker.start_connection(std::move(socket));
@@ -123,7 +123,7 @@ Task<void> Worker::accept_loop(Worker& worker) {
         if (status == asio::error::operation_aborted) co_return;
         spdlog::warn("http: cannot accept: {}", status.message());
         worker.accept_pause_->expires_after(kAcceptPause);
-        co_await worker.accept_pause_->async_wait(kWait);
+        co_await worker.accept_pause_->async_wait(kWorkerWait);
     }
 }
 

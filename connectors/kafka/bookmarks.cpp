@@ -6,7 +6,7 @@ namespace tidings::kafka {
 
 namespace {
 
-constexpr std::chrono::milliseconds kAnswer{2'000};  ///< a stop waits for it
+constexpr std::chrono::milliseconds kBookmarkAnswer{2'000};  ///< a stop waits for it
 
 }  // namespace
 
@@ -17,11 +17,11 @@ Bookmarks::Bookmarks(Producer& producer, Consumer& consumer, std::string topic)
 
 /// Reads on to what is the end now. REQUIRES: mutex_ is held.
 Result<void> Bookmarks::refresh() {
-    const auto offsets = reader_.query(kAnswer);
+    const auto offsets = reader_.query(kBookmarkAnswer);
     if (!offsets) return Error{ErrorCode::io, offsets.error().detail, {}};
     next_ = std::max(next_, offsets->first);
     while (next_ < offsets->second) {
-        const auto record = reader_.read(next_, kAnswer);
+        const auto record = reader_.read(next_, kBookmarkAnswer);
         if (!record) return Error{ErrorCode::io, record.error().detail, {}};
         if (!*record) return Error{ErrorCode::io, topic_ + ": a record does not come", {}};
         next_ = (*record)->offset() + 1;

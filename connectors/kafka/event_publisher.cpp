@@ -14,9 +14,9 @@ namespace {
 using std::chrono::milliseconds;
 using SteadyClock = std::chrono::steady_clock;
 
-constexpr milliseconds kAnswer{2'000};  ///< a stop waits for it
-constexpr milliseconds kIdle{20};
-constexpr milliseconds kAfterError{1'000};
+constexpr milliseconds kPublisherAnswer{2'000};  ///< a stop waits for it
+constexpr milliseconds kPublisherIdle{20};
+constexpr milliseconds kPublisherAfterError{1'000};
 constexpr milliseconds kBookmarkEvery{1'000};
 constexpr std::size_t kUnderWay = 10'000;  ///< records not yet acknowledged, of one partition
 constexpr int kCommitsATurn = 64;          ///< of one partition, before the next has its turn
@@ -120,7 +120,7 @@ void EventPublisher::run() {
         }
         bool worked = false;
         for (const auto& [partition, work] : works_) worked = advance(*work) || worked;
-        if (!worked) std::this_thread::sleep_for(kIdle);
+        if (!worked) std::this_thread::sleep_for(kPublisherIdle);
     }
 }
 
@@ -138,10 +138,10 @@ Result<void> EventPublisher::take_up(Work& work) {
     }
     PartitionReader events(consumer_, names_.events, static_cast<std::int32_t>(partition),
                            PartitionReader::Gaps::allowed);
-    const auto offsets = events.query(kAnswer);
+    const auto offsets = events.query(kPublisherAnswer);
     if (!offsets) return offsets.error();
     if (offsets->first < offsets->second) {
-        const auto last = events.read(offsets->second - 1, kAnswer);
+        const auto last = events.read(offsets->second - 1, kPublisherAnswer);
         if (!last) return last.error();
         if (!*last)
             return Error{ErrorCode::io, names_.events + ": its last record does not come", {}};
@@ -166,7 +166,7 @@ bool EventPublisher::advance(Work& work) {
     const auto pause = [&](const Error& error) {
         spdlog::warn("partition={} events: {}", work.genesis.partition.value, error.detail);
         work.tip.reset();  // from the last acknowledged commit on
-        work.not_before = SteadyClock::now() + kAfterError;
+        work.not_before = SteadyClock::now() + kPublisherAfterError;
         return false;
     };
     if (work.tip && *work.failed) {

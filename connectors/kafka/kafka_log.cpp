@@ -9,7 +9,7 @@ namespace {
 using std::chrono::milliseconds;
 using SteadyClock = std::chrono::steady_clock;
 
-constexpr milliseconds kArrival{1'000};  ///< of a record that is known to be there
+constexpr milliseconds kRecordArrival{1'000};  ///< of a record that is known to be there
 constexpr milliseconds kStalled{3'000};  ///< without an acknowledgement: the cluster is in trouble
 
 }  // namespace
@@ -125,7 +125,7 @@ void KafkaLog::append_commit(std::string bytes) {
 AppendState KafkaLog::append_state() { return shared_->append; }
 
 Result<std::uint64_t> KafkaLog::end_of(PartitionReader& reader) {
-    auto end = reader.end(kArrival);
+    auto end = reader.end(kRecordArrival);
     if (!end || &reader != &commits_) return end;
     if (generation() != acknowledged_in_) {  // another leader may not have it
         acknowledged_in_ = generation();
@@ -143,7 +143,7 @@ Result<void> KafkaLog::read(PartitionReader& reader, std::uint64_t from, std::si
         if (record && !*record && out.empty()) {
             auto end = end_of(reader);
             // The other topic may have told of records that the latest fetch here did not see yet.
-            if (end && next > *end) end = reader.ask_end(kArrival);
+            if (end && next > *end) end = reader.ask_end(kRecordArrival);
             if (!end) return end.error();
             if (next > *end) {
                 return Error{ErrorCode::log_mismatch,
@@ -153,7 +153,7 @@ Result<void> KafkaLog::read(PartitionReader& reader, std::uint64_t from, std::si
                              {}};
             }
             if (next == *end) return {};
-            record = reader.read(next, kArrival);
+            record = reader.read(next, kRecordArrival);
             if (record && !*record) {
                 shared_->acknowledged = 0;  // asked anew: a leader may have lost it
                 if (auto down = trouble()) return *down;
@@ -193,7 +193,7 @@ Result<LogPosition> KafkaLog::end_of_commits() {
 }
 
 Result<CommandPosition> KafkaLog::end_of_commands() {
-    const auto end = commands_.end(kArrival);
+    const auto end = commands_.end(kRecordArrival);
     if (!end) return end.error();
     return CommandPosition{*end};
 }

@@ -15,9 +15,9 @@ namespace {
 using std::chrono::milliseconds;
 using SteadyClock = std::chrono::steady_clock;
 
-constexpr milliseconds kAnswer{5'000};
+constexpr milliseconds kKeysAnswer{5'000};
 constexpr milliseconds kAcknowledged{10'000};
-constexpr milliseconds kArrival{100};
+constexpr milliseconds kKeyArrival{100};
 constexpr milliseconds kAgain{1'000};  ///< after a failure
 constexpr milliseconds kProgress{2'000};
 constexpr milliseconds kMarkAgain{30'000};
@@ -89,12 +89,12 @@ Result<std::size_t> KeysTopic::read_some(milliseconds wait) {
 }
 
 Result<void> KeysTopic::read_all() {
-    const auto offsets = reader_.query(kAnswer);
+    const auto offsets = reader_.query(kKeysAnswer);
     if (!offsets) return offsets.error();
     next_ = offsets->first;
     auto told = SteadyClock::now();
     while (next_ < offsets->second) {
-        const auto read = read_some(kAnswer);
+        const auto read = read_some(kKeysAnswer);
         if (!read) return read.error();
         if (*read == 0) {
             return Error{
@@ -125,7 +125,7 @@ bool KeysTopic::pause(milliseconds time) {
 void KeysTopic::run() {
     bool failing = false;
     while (pause(milliseconds(0))) {
-        const auto read = read_some(kArrival);
+        const auto read = read_some(kKeyArrival);
         const Result<void> done = read ? Result<void>() : Result<void>(read.error());
         if (read && *read == 0) close_old_segment();
         if (!done && !failing) {
@@ -192,7 +192,7 @@ Result<void> KeysTopic::catch_up() {
         const std::lock_guard lock(mutex_);
         before = next_;
     }
-    const auto ends = reader_.query(kAnswer);
+    const auto ends = reader_.query(kKeysAnswer);
     if (!ends) return Error{ErrorCode::io, ends.error().detail, {}};
     if (ends->second < before) {
         return Error{ErrorCode::io,
@@ -206,7 +206,8 @@ Result<void> KeysTopic::catch_up() {
 
 Result<void> KeysTopic::wait_applied(std::uint64_t end) {
     std::unique_lock lock(mutex_);
-    if (moved_.wait_for(lock, kAnswer, [&] { return stop_ || next_ >= end; }) && !stop_) return {};
+    if (moved_.wait_for(lock, kKeysAnswer, [&] { return stop_ || next_ >= end; }) && !stop_)
+        return {};
     return Error{ErrorCode::io, options_.topic + " is not read to its end", {}};
 }
 

@@ -17,8 +17,8 @@ using std::chrono::milliseconds;
 using SteadyClock = std::chrono::steady_clock;
 
 constexpr int kBeatsPerTimeout = 6;
-constexpr milliseconds kTurn{50};        ///< one wait for records
-constexpr milliseconds kAnswer{10'000};  ///< of the cluster at the start
+constexpr milliseconds kTurn{50};               ///< one wait for records
+constexpr milliseconds kMembersAnswer{10'000};  ///< of the cluster at the start
 constexpr milliseconds kGoodbye{500};
 constexpr std::uint64_t kHistory = 5'000;  ///< newer records than this many tell of everybody
 
@@ -94,7 +94,7 @@ Members::~Members() {
 
 Result<void> Members::start(std::function<void()> changed) {
     changed_ = std::move(changed);
-    const auto end = reader_.end(kAnswer);
+    const auto end = reader_.end(kMembersAnswer);
     if (!end) return end.error();
     history_ = *end;
     next_ = *end - std::min(*end, kHistory);
@@ -103,7 +103,7 @@ Result<void> Members::start(std::function<void()> changed) {
         run();
     });
     // Two turns of everybody, after our own record came back.
-    const auto until = SteadyClock::now() + kAnswer;
+    const auto until = SteadyClock::now() + kMembersAnswer;
     std::unique_lock lock(mutex_);
     while (!heard_self_) {
         if (SteadyClock::now() > until) {
@@ -171,7 +171,7 @@ bool Members::read_some() {
     auto record = reader_.read(next_, kTurn);
     if (!record) {
         if (record.error().code == ErrorCode::log_mismatch) {
-            const auto end = reader_.end(kAnswer);  // compacted away under us, or truncated
+            const auto end = reader_.end(kMembersAnswer);  // compacted away under us, or truncated
             if (end) next_ = *end;
         }
         std::unique_lock lock(mutex_);

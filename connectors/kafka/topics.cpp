@@ -23,7 +23,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr milliseconds kAnswer{10'000};  ///< of the cluster to an administrative request
+constexpr milliseconds kTopicsAnswer{10'000};  ///< of the cluster to an administrative request
 constexpr milliseconds kPoll{50};
 constexpr std::uint32_t kRecommendedReplication = 3;
 
@@ -45,7 +45,7 @@ using Metadata = Owned<const MetadataStruct, free_metadata>;
 Result<Metadata> metadata_of(rd_kafka_t* handle) {
     const MetadataStruct* metadata = nullptr;
     const auto status =
-        rd_kafka_metadata(handle, 1, nullptr, &metadata, static_cast<int>(kAnswer.count()));
+        rd_kafka_metadata(handle, 1, nullptr, &metadata, static_cast<int>(kTopicsAnswer.count()));
     if (status != RD_KAFKA_RESP_ERR_NO_ERROR) {
         return kafka_error(status, "the cluster does not describe itself");
     }
@@ -69,7 +69,7 @@ bool has_leaders(const rd_kafka_metadata_topic& topic) {
 
 /// Every broker hears of a new topic a little later; this asks one of them.
 Result<void> await_leaders(rd_kafka_t* handle, const std::vector<TopicSpec>& specs) {
-    const auto until = std::chrono::steady_clock::now() + kAnswer;
+    const auto until = std::chrono::steady_clock::now() + kTopicsAnswer;
     for (;;) {
         const auto now = metadata_of(handle);
         if (!now) return now.error();
@@ -92,7 +92,7 @@ Result<std::map<std::string, std::string>> read_settings(rd_kafka_t* handle,
     const Queue queue(rd_kafka_queue_new(handle));
     std::array<rd_kafka_ConfigResource_t*, 1> asked = {resource.get()};
     rd_kafka_DescribeConfigs(handle, asked.data(), asked.size(), nullptr, queue.get());
-    const Event event(rd_kafka_queue_poll(queue.get(), static_cast<int>(kAnswer.count())));
+    const Event event(rd_kafka_queue_poll(queue.get(), static_cast<int>(kTopicsAnswer.count())));
     if (!event) return Error{ErrorCode::io, spec.name + ": the cluster does not answer", {}};
     if (const auto status = rd_kafka_event_error(event.get())) {
         return kafka_error(status, spec.name + ": its settings");
@@ -173,7 +173,7 @@ Result<TopicState> Topics::describe(const TopicSpec& spec) {
     if (!metadata) return metadata.error();
     const rd_kafka_metadata_topic* topic = find(**metadata, spec.name);
     // The broker that is asked may not have heard of a new topic yet.
-    const auto until = std::chrono::steady_clock::now() + kAnswer;
+    const auto until = std::chrono::steady_clock::now() + kTopicsAnswer;
     while (topic == nullptr && expected_.contains(spec.name) &&
            std::chrono::steady_clock::now() < until) {
         std::this_thread::sleep_for(kPoll);
@@ -235,7 +235,7 @@ Result<bool> Topics::create_missing(const std::vector<TopicSpec>& specs,
     for (const auto& topic : topics) raw.push_back(topic.get());
     const Queue queue(rd_kafka_queue_new(handle));
     rd_kafka_CreateTopics(handle, raw.data(), raw.size(), nullptr, queue.get());
-    const Event event(rd_kafka_queue_poll(queue.get(), static_cast<int>(kAnswer.count())));
+    const Event event(rd_kafka_queue_poll(queue.get(), static_cast<int>(kTopicsAnswer.count())));
     if (!event) return Error{ErrorCode::io, "the cluster does not answer: topics not made", {}};
     if (const auto status = rd_kafka_event_error(event.get())) {
         return kafka_error(status, "the topics cannot be made");
@@ -303,7 +303,7 @@ Result<TopicReport> Topics::check(const std::vector<TopicSpec>& specs) {
 
 Result<std::optional<Genesis>> Topics::read_genesis(std::uint32_t partition) {
     const auto number = static_cast<std::int32_t>(partition);
-    const auto offsets = consumer_.query_offsets(names_.commits, number, kAnswer);
+    const auto offsets = consumer_.query_offsets(names_.commits, number, kTopicsAnswer);
     if (!offsets) return offsets.error();
     if (offsets->second == 0) return std::optional<Genesis>();
     const std::string name = names_.commits + " [" + std::to_string(partition) + "]";
@@ -313,7 +313,7 @@ Result<std::optional<Genesis>> Topics::read_genesis(std::uint32_t partition) {
     }
     auto& reader = readers_[partition];
     if (!reader) reader = std::make_unique<PartitionReader>(consumer_, names_.commits, number);
-    const auto record = reader->read(0, kAnswer);
+    const auto record = reader->read(0, kTopicsAnswer);
     reader->stop();
     if (!record) return record.error();
     if (!*record) return Error{ErrorCode::io, name + ": its first record does not come", {}};
@@ -348,8 +348,8 @@ void Topics::start_reading(std::uint32_t partitions) {
 /// Its genesis, and that neither log has lost its beginning.
 Result<std::optional<Genesis>> Topics::read_beginning(std::uint32_t partition) {
     const std::string number = " [" + std::to_string(partition) + "]";
-    const auto commands =
-        consumer_.query_offsets(names_.commands, static_cast<std::int32_t>(partition), kAnswer);
+    const auto commands = consumer_.query_offsets(
+        names_.commands, static_cast<std::int32_t>(partition), kTopicsAnswer);
     if (!commands) return commands.error();
     // After the commands were counted: whoever starts the log writes genesis before any command.
     auto genesis = read_genesis(partition);
@@ -391,7 +391,8 @@ Result<Genesis> Topics::make_genesis(const LogId& log, std::uint32_t partition,
     if (!sent) return sent.error();
     {
         std::unique_lock lock(wait->mutex);
-        if (!wait->changed.wait_for(lock, kAnswer, [&] { return wait->delivery.has_value(); })) {
+        if (!wait->changed.wait_for(lock, kTopicsAnswer,
+                                    [&] { return wait->delivery.has_value(); })) {
             return Error{ErrorCode::io, "the genesis record is not acknowledged", {}};
         }
     }

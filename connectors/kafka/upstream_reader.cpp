@@ -15,9 +15,9 @@ namespace {
 using std::chrono::milliseconds;
 using SteadyClock = std::chrono::steady_clock;
 
-constexpr milliseconds kAnswer{2'000};  ///< a stop waits for it
-constexpr milliseconds kIdle{10};
-constexpr milliseconds kAfterError{500};
+constexpr milliseconds kUpstreamAnswer{2'000};  ///< a stop waits for it
+constexpr milliseconds kUpstreamIdle{10};
+constexpr milliseconds kUpstreamAfterError{500};
 constexpr milliseconds kLookEvery{5'000};  ///< for new partitions
 constexpr milliseconds kChooseEvery{100};
 constexpr std::size_t kBatchRecords = 500;
@@ -107,7 +107,7 @@ void UpstreamReader::run() {
         }
         bool worked = false;
         for (const auto& [place, work] : works_) worked = advance(*work) || worked;
-        if (!worked) std::this_thread::sleep_for(kIdle);
+        if (!worked) std::this_thread::sleep_for(kUpstreamIdle);
     }
 }
 
@@ -116,7 +116,7 @@ void UpstreamReader::find_partitions() {
     using MetadataStruct = struct rd_kafka_metadata;  // a function has the same name
     const MetadataStruct* metadata = nullptr;
     const auto status = rd_kafka_metadata(consumer_.client().handle(), 1, nullptr, &metadata,
-                                          static_cast<int>(kAnswer.count()));
+                                          static_cast<int>(kUpstreamAnswer.count()));
     if (status != RD_KAFKA_RESP_ERR_NO_ERROR) return;  // tried again soon
     std::set<std::string> found;
     for (int i = 0; i < metadata->topic_cnt; ++i) {
@@ -147,7 +147,7 @@ void UpstreamReader::choose() {
     std::uint64_t lag = 0;
     for (const auto& [place, work] : works_) {
         if (!work->next) continue;
-        const auto end = work->reader.end(kAnswer);
+        const auto end = work->reader.end(kUpstreamAnswer);
         if (end && *work->next < *end) lag += *end - *work->next;
     }
     lag_ = lag;
@@ -156,7 +156,7 @@ void UpstreamReader::choose() {
 Result<void> UpstreamReader::take_up(Work& work) {
     const auto marked = bookmarks_.find(bookmark_name(work.place));
     if (!marked) return marked.error();
-    const auto offsets = work.reader.query(kAnswer);
+    const auto offsets = work.reader.query(kUpstreamAnswer);
     if (!offsets) return offsets.error();
     std::uint64_t next = offsets->first;
     if (*marked) {
@@ -184,7 +184,7 @@ bool UpstreamReader::advance(Work& work) {
     const auto again = [&](const Error& error) {
         ++retries_;
         spdlog::warn("kafka: upstream {}: {}", name_of(work.place), error.detail);
-        work.not_before = SteadyClock::now() + kAfterError;
+        work.not_before = SteadyClock::now() + kUpstreamAfterError;
         work.reports->state = State::reading;
         return false;
     };

@@ -13,12 +13,12 @@
 namespace tidings::apps {
 namespace {
 
-constexpr std::size_t kCommits = 10;
-constexpr std::uint64_t kSeed = 3;
+constexpr std::size_t kCheckedCommits = 10;
+constexpr std::uint64_t kCheckedSeed = 3;
 
-AuditWorld small_log(bool exact) {
+AuditWorld checked_log(bool exact) {
     AuditWorld world(exact);
-    world.play(kSeed, kCommits);
+    world.play(kCheckedSeed, kCheckedCommits);
     return world;
 }
 
@@ -36,7 +36,7 @@ std::vector<Checkpoint> checkpoints_of(AuditWorld& world) {
         out.push_back({"tidings.example/x/p0", tree.size(), tree.root(),
                        ChainPosition{commit->envelope.sequence, commit->envelope.hash}});
     }
-    REQUIRE(out.size() == kCommits);
+    REQUIRE(out.size() == kCheckedCommits);
     return out;
 }
 
@@ -98,7 +98,7 @@ std::vector<std::vector<Outcome>> forged(const std::vector<Outcome>& outcomes) {
 
 TEST_CASE("an untouched log is what each of its checkpoints covers, also when it has grown") {
     for (const bool exact : {true, false}) {
-        AuditWorld world = small_log(exact);
+        AuditWorld world = checked_log(exact);
         const std::vector<Checkpoint> all = checkpoints_of(world);
         CHECK_FALSE(verify(world, {}, nullptr));
         CHECK_FALSE(verify(world, all, nullptr));
@@ -114,9 +114,9 @@ TEST_CASE("an untouched log is what each of its checkpoints covers, also when it
 }
 
 TEST_CASE("every flipped byte, dropped and swapped record is found at its position") {
-    AuditWorld world = small_log(true);
+    AuditWorld world = checked_log(true);
     const std::vector<Checkpoint> last = {checkpoints_of(world).back()};
-    for (std::size_t at = 1; at <= kCommits; ++at) {
+    for (std::size_t at = 1; at <= kCheckedCommits; ++at) {
         std::string& record = world.store.commits[at];
         for (std::size_t byte = 0; byte < record.size(); ++byte) {
             record[byte] = static_cast<char>(record[byte] ^ 0x20);
@@ -127,7 +127,7 @@ TEST_CASE("every flipped byte, dropped and swapped record is found at its positi
         dropped.store.commits.erase(dropped.store.commits.begin() +
                                     static_cast<std::ptrdiff_t>(at));
         check_position(verify(dropped, last, nullptr), at);
-        if (at == kCommits) continue;
+        if (at == kCheckedCommits) continue;
         AuditWorld swapped(world);
         std::swap(swapped.store.commits[at], swapped.store.commits[at + 1]);
         check_position(verify(swapped, last, nullptr), at);
@@ -137,12 +137,12 @@ TEST_CASE("every flipped byte, dropped and swapped record is found at its positi
 
 TEST_CASE("every record that is altered, with all hashes behind it made anew, is found") {
     for (const bool exact : {true, false}) {
-        AuditWorld world = small_log(exact);
+        AuditWorld world = checked_log(exact);
         const std::vector<Checkpoint> all = checkpoints_of(world);
-        const testing::TemporaryDirectory directory;
+        const tidings::testing::TemporaryDirectory directory;
         const auto models = models_of(world, directory.path() / "models");
         std::size_t forgeries = 0;
-        for (std::size_t at = 1; at <= kCommits; ++at) {
+        for (std::size_t at = 1; at <= kCheckedCommits; ++at) {
             for (const std::vector<Outcome>& changed : forged(world.outcomes(at))) {
                 AuditWorld other(world);
                 other.rewrite(at, changed);
@@ -160,16 +160,16 @@ TEST_CASE("every record that is altered, with all hashes behind it made anew, is
                 }
             }
         }
-        CHECK(forgeries > 2 * kCommits);
+        CHECK(forgeries > 2 * kCheckedCommits);
     }
 }
 
 TEST_CASE("altered commands are found, though the outcomes stay as they were") {
-    AuditWorld world = small_log(true);
+    AuditWorld world = checked_log(true);
     const std::vector<Checkpoint> all = checkpoints_of(world);
-    const testing::TemporaryDirectory directory;
+    const tidings::testing::TemporaryDirectory directory;
     const auto models = models_of(world, directory.path() / "models");
-    for (std::size_t at = 1; at <= kCommits; ++at) {
+    for (std::size_t at = 1; at <= kCheckedCommits; ++at) {
         AuditWorld other(world);
         Envelope envelope = other.envelope(at);
         const auto command = other.codec.decode_command(other.store.commands[envelope.first.value]);
@@ -183,7 +183,7 @@ TEST_CASE("altered commands are found, though the outcomes stay as they were") {
         }
         envelope.commands = commands.finish();
         other.store.commits[at] = other.record(envelope, other.outcomes(at));
-        for (std::size_t next = at + 1; next <= kCommits; ++next) {
+        for (std::size_t next = at + 1; next <= kCheckedCommits; ++next) {
             Envelope linked = other.envelope(next);
             linked.previous = other.envelope(next - 1).hash;
             other.store.commits[next] = other.record(linked, other.outcomes(next));
@@ -196,9 +196,9 @@ TEST_CASE("altered commands are found, though the outcomes stay as they were") {
 
 TEST_CASE("a log that was cut off below a checkpoint is found at its end") {
     for (const bool exact : {true, false}) {
-        AuditWorld world = small_log(exact);
+        AuditWorld world = checked_log(exact);
         const std::vector<Checkpoint> all = checkpoints_of(world);
-        for (std::size_t kept = 0; kept < kCommits; ++kept) {
+        for (std::size_t kept = 0; kept < kCheckedCommits; ++kept) {
             AuditWorld cut(world);
             cut.store.commits.resize(kept + 1);
             cut.store.commands.resize(kept == 0 ? 0 : all[kept - 1].size);
@@ -211,9 +211,9 @@ TEST_CASE("a log that was cut off below a checkpoint is found at its end") {
 }
 
 TEST_CASE("duplicates are listed as skipped, and change nothing about a checkpoint") {
-    AuditWorld world = small_log(false);
+    AuditWorld world = checked_log(false);
     const std::vector<Checkpoint> all = checkpoints_of(world);
-    for (std::size_t at = 1; at <= kCommits; ++at) {
+    for (std::size_t at = 1; at <= kCheckedCommits; ++at) {
         AuditWorld other(world);
         other.store.commits.insert(
             other.store.commits.begin() + static_cast<std::ptrdiff_t>(at) + 1,
@@ -227,7 +227,7 @@ TEST_CASE("duplicates are listed as skipped, and change nothing about a checkpoi
 }
 
 TEST_CASE("checkpoints of a list, of notes one after the other, and of another log") {
-    const testing::TemporaryDirectory directory;
+    const tidings::testing::TemporaryDirectory directory;
     const auto keys = KeyRing::open(directory.path()).value();
     Genesis genesis;
     genesis.log.bytes[3] = 7;

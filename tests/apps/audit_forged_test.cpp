@@ -17,7 +17,6 @@ namespace {
 using namespace testing;
 using tidings::testing::TemporaryDirectory;
 
-const ProgramId kAcme{"acme"};
 const CapnpCodec kCodec;
 
 /// A partition's log in memory: commits by position, each with its commands.

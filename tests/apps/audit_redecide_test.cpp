@@ -14,7 +14,7 @@ struct Found {
 };
 
 Found redecide(AuditWorld& world, std::size_t most = 20) {
-    const testing::TemporaryDirectory directory;
+    const tidings::testing::TemporaryDirectory directory;
     ModelsOptions options;
     options.directory = directory.path() / "p0";
     const auto models = Models::open(options);

@@ -38,8 +38,8 @@ public:
 
     /// A random history; one to three commands a commit. One of the commands is malformed.
     void play(std::uint64_t seed, std::size_t commits) {
-        testing::CommandGenerator generator(seed);
-        testing::MemoryProjection projection;
+        tidings::testing::CommandGenerator generator(seed);
+        tidings::testing::MemoryProjection projection;
         Unobserved unobserved;
         PartitionLoop loop(log_, codec, projection, unobserved, true);
         while (store.commits.size() <= commits) {
@@ -82,12 +82,12 @@ public:
         }
     }
 
-    testing::MemoryLogStore store;
+    tidings::testing::MemoryLogStore store;
     const CapnpCodec codec;
 
 private:
     const bool exact_;
-    testing::MemoryLog log_{store};
+    tidings::testing::MemoryLog log_{store};
 };
 
 }  // namespace tidings::apps

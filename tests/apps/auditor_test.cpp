@@ -68,7 +68,7 @@ struct Audited {
         return answer.get();
     }
 
-    testing::TemporaryDirectory directory;
+    tidings::testing::TemporaryDirectory directory;
     AuditWorld world;
     std::unique_ptr<KeyRing> keys;
     Auditor auditor;

@@ -11,7 +11,7 @@
 namespace tidings::apps {
 namespace {
 
-const ProgramId kAcme{"acme"}, kOther{"of the other, with blanks"};
+const ProgramId kCleanProgram{"acme"}, kOther{"of the other, with blanks"};
 
 /// Of one process.
 class Journal final : public KeyJournal {
@@ -22,9 +22,9 @@ public:
 };
 
 /// One process with one partition.
-struct World {
-    testing::TemporaryDirectory directory;
-    testing::Wraps wraps;
+struct CleanerWorld {
+    tidings::testing::TemporaryDirectory directory;
+    tidings::testing::Wraps wraps;
     Journal journal;
     std::shared_ptr<PartnerKeys> keys = make_keys();
     std::optional<Sequence> applied;
@@ -59,10 +59,10 @@ struct World {
 };
 
 TEST_CASE("it is cleaned up once the partition has applied it") {
-    World world;
+    CleanerWorld world;
     world.cleaner->run_due();
     CHECK_FALSE(world.owes());
-    world.erased(kAcme, 7);
+    world.erased(kCleanProgram, 7);
     world.cleaner->run_due();  // no read models are open
     CHECK(world.owes());
     world.applied = Sequence{6};
@@ -72,7 +72,7 @@ TEST_CASE("it is cleaned up once the partition has applied it") {
     world.applied = Sequence{7};
     world.cleaner->run_due();
     REQUIRE(world.cleaned.size() == 1);
-    CHECK(world.cleaned[0].programs == std::set{kAcme});
+    CHECK(world.cleaned[0].programs == std::set{kCleanProgram});
     CHECK(world.cleaned[0].at == Sequence{7});
     CHECK_FALSE(world.owes());
     world.cleaner->run_due();
@@ -80,23 +80,23 @@ TEST_CASE("it is cleaned up once the partition has applied it") {
 }
 
 TEST_CASE("an erasure that is heard of late is cleaned up all the same") {
-    World world;
+    CleanerWorld world;
     world.applied = Sequence{50};
-    world.erased(kAcme, 40);
+    world.erased(kCleanProgram, 40);
     world.cleaner->run_due();
     world.erased(kOther, 30);
     world.cleaner->run_due();
     REQUIRE(world.cleaned.size() == 2);
     CHECK(world.cleaned[1].programs == std::set{kOther});
-    world.erased(kAcme, 20, "alan");  // the cleaning at 50 had that, too
+    world.erased(kCleanProgram, 20, "alan");  // the cleaning at 50 had that, too
     world.cleaner->run_due();
     CHECK(world.cleaned.size() == 2);
 }
 
 TEST_CASE("after a restart what is clean is known, and what was not is owed") {
-    World world;
+    CleanerWorld world;
     world.applied = Sequence{50};
-    world.erased(kAcme, 40);
+    world.erased(kCleanProgram, 40);
     world.erased(kOther, 41);
     world.cleaner->run_due();
     world.cleaned.clear();
@@ -115,7 +115,7 @@ TEST_CASE("after a restart what is clean is known, and what was not is owed") {
         CHECK(world.owes());
         world.cleaner->run_due();
         REQUIRE(world.cleaned.size() == 1);
-        CHECK(world.cleaned[0].programs == std::set{kAcme, kOther});
+        CHECK(world.cleaned[0].programs == std::set{kCleanProgram, kOther});
     }
     SECTION("newer ones owe nothing") {
         REQUIRE(world.cleaner->begin(PartitionId{0}, Sequence{50}).has_value());
@@ -125,9 +125,9 @@ TEST_CASE("after a restart what is clean is known, and what was not is owed") {
 }
 
 TEST_CASE("what failed is tried again, and not at once") {
-    World world;
+    CleanerWorld world;
     world.applied = Sequence{50};
-    world.erased(kAcme, 40);
+    world.erased(kCleanProgram, 40);
     world.answer = Error{ErrorCode::overloaded, "somebody reads", {}};
     world.cleaner->run_due();
     world.cleaner->run_due();
@@ -141,7 +141,7 @@ TEST_CASE("what failed is tried again, and not at once") {
 }
 
 TEST_CASE("a damaged note is no number") {
-    World world;
+    CleanerWorld world;
     std::ofstream(world.directory.path() / "erased" / "p0") << "forty acme\n";
     CleanerSteps steps;
     steps.partition_of = [](const ProgramId&) { return PartitionId{0}; };

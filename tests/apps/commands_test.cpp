@@ -14,8 +14,6 @@ namespace {
 using namespace testing;
 using tidings::testing::TemporaryDirectory;
 
-const ProgramId kAcme{"acme"};
-
 /// A stopped broker's directory: a program, three partners, one message, one open.
 class Stopped {
 public:

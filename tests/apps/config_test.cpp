@@ -204,7 +204,7 @@ TEST_CASE("listen addresses") {
 }
 
 TEST_CASE("a configuration file that cannot be read is an error") {
-    const testing::TemporaryDirectory directory;
+    const tidings::testing::TemporaryDirectory directory;
     const Result<Config> config = load_config(directory.path() / "absent.toml");
     REQUIRE_FALSE(config.has_value());
     CHECK(config.error().detail.find("absent.toml") != std::string::npos);

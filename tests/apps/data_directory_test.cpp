@@ -9,7 +9,7 @@ namespace tidings::apps {
 namespace fs = std::filesystem;
 
 TEST_CASE("a private directory is one that no other user made, or may look into") {
-    const testing::TemporaryDirectory directory;
+    const tidings::testing::TemporaryDirectory directory;
     const fs::path fresh = directory.path() / "fresh", open = directory.path() / "open",
                    link = directory.path() / "link", file = directory.path() / "file";
     REQUIRE(make_private_directory(fresh).has_value());

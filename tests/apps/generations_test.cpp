@@ -14,9 +14,9 @@ namespace {
 namespace fs = std::filesystem;
 using tidings::testing::TemporaryDirectory;
 
-class World {
+class GenerationsWorld {
 public:
-    World() { fs::create_directories(models()); }
+    GenerationsWorld() { fs::create_directories(models()); }
     fs::path models() const { return models_directory(directory_.path()); }
     Generations generations(std::uint32_t partition = 0) const {
         return {directory_.path(), PartitionId{partition}};
@@ -41,7 +41,7 @@ private:
 };
 
 TEST_CASE("the first generation is live until another one was named") {
-    const World world;
+    const GenerationsWorld world;
     const Generations generations = world.generations();
     CHECK(generations.live().value() == world.models() / "p0");
     CHECK(generations.next().value() == world.models() / "p0.1");
@@ -54,7 +54,7 @@ TEST_CASE("the first generation is live until another one was named") {
 }
 
 TEST_CASE("whoever does not know whether the name was written writes it again") {
-    const World world;
+    const GenerationsWorld world;
     const Generations generations = world.generations();
     world.make("p0");
     world.make("p0.1");
@@ -66,7 +66,7 @@ TEST_CASE("whoever does not know whether the name was written writes it again") 
 }
 
 TEST_CASE("only a generation that is there can be named") {
-    const World world;
+    const GenerationsWorld world;
     world.make("p0");
     world.make("p1.1");
     world.make("p0.differs");
@@ -81,7 +81,7 @@ TEST_CASE("only a generation that is there can be named") {
 }
 
 TEST_CASE("what is still open is not removed") {
-    const World world;
+    const GenerationsWorld world;
     for (const char* name : {"p0", "p0.1", "p0.2"}) world.make(name);
     world.write("p0.live", "p0.2");
     REQUIRE(world.generations().remove_others({world.models() / "p0.1"}).has_value());
@@ -89,7 +89,7 @@ TEST_CASE("what is still open is not removed") {
 }
 
 TEST_CASE("a process that dies between any two steps leaves one live generation") {
-    const World world;
+    const GenerationsWorld world;
     const Generations generations = world.generations();
     world.make("p0");
     SECTION("while the new one is built: the old one is live, the part is kept") {
@@ -122,7 +122,7 @@ TEST_CASE("a process that dies between any two steps leaves one live generation"
 }
 
 TEST_CASE("what belongs to others, or is kept to be looked at, is not removed") {
-    const World world;
+    const GenerationsWorld world;
     for (const char* name : {"p0", "p0.1", "p0.2", "p0.differs", "p00", "p0.x", "p0.1x", "p0.0",
                              "p1", "p1.1", "p10", "p10.4"}) {
         world.make(name);
@@ -134,7 +134,7 @@ TEST_CASE("what belongs to others, or is kept to be looked at, is not removed") 
 }
 
 TEST_CASE("a name that names nothing is an error, not a guess") {
-    const World world;
+    const GenerationsWorld world;
     world.make("p0");
     for (const char* text : {"", "\n", "p1", "p0.", "p0.0", "p0.x", "p0.1 ", "../p0", "p0.-1",
                              "p0.99999999999999999999"}) {

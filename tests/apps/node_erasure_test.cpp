@@ -14,7 +14,6 @@ namespace fs = std::filesystem;
 using namespace testing;
 using tidings::testing::TemporaryDirectory;
 
-const ProgramId kAcme{"acme"};
 const PartitionId kPartition = route(kAcme, 2);
 
 std::future<Result<Erasure>> begin_erasure(Node& node, const std::string& partner) {
@@ -32,9 +31,9 @@ Result<Erasure> erase(Node& node, const std::string& partner) {
 }
 
 /// A stopped node's directory with some partners.
-class Data {
+class ErasureData {
 public:
-    Data() {
+    ErasureData() {
         const auto node = start_node(node_options(path()));
         apply(*node, kAcme, program_body());
         apply(*node, kAcme, partners_body(20));
@@ -55,7 +54,7 @@ private:
 };
 
 TEST_CASE("an erasure leaves no generation that had read the partner's texts") {
-    const Data data;
+    const ErasureData data;
     const fs::path copy = data.copy_live(), next = data.generations().next().value();
     const auto node = start_node(node_options(data.path()));
     const std::vector<fs::path> aside = {data.generations().differing(), data.path() / "models.old",
@@ -71,7 +70,7 @@ TEST_CASE("an erasure leaves no generation that had read the partner's texts") {
 }
 
 TEST_CASE("an erasure keeps a generation that never read them, or has erased them, too") {
-    const Data data;
+    const ErasureData data;
     {
         const auto node = start_node(node_options(data.path()));
         REQUIRE(erase(*node, "p3").has_value());
@@ -90,7 +89,7 @@ TEST_CASE("an erasure keeps a generation that never read them, or has erased the
 }
 
 TEST_CASE("an erasure waits for whoever reads an older state") {
-    const Data data;
+    const ErasureData data;
     const auto node = start_node(node_options(data.path()));
     ReadModelsPtr models;
     std::unique_ptr<Export> rows;
@@ -116,7 +115,7 @@ TEST_CASE("an erasure waits for whoever reads an older state") {
 }
 
 TEST_CASE("erasures and rebuilds at the same time both come to an end") {
-    const Data data;
+    const ErasureData data;
     const auto node = start_node(node_options(data.path()));
     std::atomic<bool> enough{false};
     std::thread rebuilding([&] {

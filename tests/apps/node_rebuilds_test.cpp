@@ -17,13 +17,12 @@ namespace fs = std::filesystem;
 using namespace testing;
 using tidings::testing::TemporaryDirectory;
 
-const ProgramId kAcme{"acme"};
-const PartitionId kPartition = route(kAcme, 2);
+const PartitionId kRebuilt = route(kAcme, 2);
 
 /// A stopped node's directory with a program and a message that one partner opened.
-class Data {
+class RebuildsData {
 public:
-    Data() {
+    RebuildsData() {
         NodeOptions options = node_options(path());
         options.snapshots.every = 1;
         const auto node = start_node(options);
@@ -33,7 +32,7 @@ public:
         apply(*node, kAcme, open_body(message_, 0));
     }
     const fs::path& path() const { return directory_.path(); }
-    Generations generations() const { return {path(), kPartition}; }
+    Generations generations() const { return {path(), kRebuilt}; }
     EventNumber message() const { return message_; }
     /// As if another version had written them.
     void set_layout(const fs::path& models, std::uint64_t version) const {
@@ -89,7 +88,7 @@ RebuildProgress await_end(Rebuilder& rebuilder) {
 }
 
 TEST_CASE("read models of an older layout are made anew, and stay until that is done") {
-    const Data data;
+    const RebuildsData data;
     const fs::path first = data.generations().live().value();
     data.set_layout(first, 1);
     SECTION("at once") {}
@@ -114,13 +113,13 @@ TEST_CASE("read models of an older layout are made anew, and stay until that is 
         CHECK(data.generations().live().value() != first);
         CHECK_FALSE(fs::exists(first));
         apply(*node, kAcme, open_body(data.message(), 0));  // unchanged: it knows of the first
-        CHECK_FALSE(fs::exists(snapshots_directory(data.path(), kPartition) / "2"));
+        CHECK_FALSE(fs::exists(snapshots_directory(data.path(), kRebuilt) / "2"));
     }
     data.check(*start_node(node_options(data.path())));
 }
 
 TEST_CASE("read models of a newer layout are refused and left alone") {
-    const Data data;
+    const RebuildsData data;
     const fs::path first = data.generations().live().value();
     data.set_layout(first, 99);
     const auto node = Node::open(node_options(data.path()));
@@ -131,11 +130,11 @@ TEST_CASE("read models of a newer layout are refused and left alone") {
 }
 
 TEST_CASE("a rebuild ends with equal digests, and takes the live one's place") {
-    const Data data;
+    const RebuildsData data;
     const auto node = start_node(node_options(data.path()));
     ReadModelsPtr held = node->read(kAcme);
     const fs::path first = data.generations().live().value();
-    REQUIRE(node->rebuilder().rebuild({kPartition}, false).has_value());
+    REQUIRE(node->rebuilder().rebuild({kRebuilt}, false).has_value());
     while (node->read(kAcme) == held) std::this_thread::yield();
     CHECK(held->summary(kAcme).partners == 3);
     data.check(*node);
@@ -147,7 +146,7 @@ TEST_CASE("a rebuild ends with equal digests, and takes the live one's place") {
         CHECK(end.state == RebuildState::done);
         CHECK(end.models.size() >= 8);
         for (const ComparedModel& model : end.models) CHECK(model.live == model.rebuilt);
-        REQUIRE(node->rebuilder().rebuild({kPartition}, false).has_value());
+        REQUIRE(node->rebuilder().rebuild({kRebuilt}, false).has_value());
     }
     CHECK(await_end(node->rebuilder()).state == RebuildState::done);
     CHECK(held->summary(kAcme).partners == 3);
@@ -159,35 +158,35 @@ TEST_CASE("a rebuild ends with equal digests, and takes the live one's place") {
 }
 
 TEST_CASE("rebuilt read models that cannot be read are never made live") {
-    const Data data;
+    const RebuildsData data;
     const fs::path next = data.generations().next().value();
     const fs::path copy = data.copy();
     data.damage(copy);
     const auto node = start_node(node_options(data.path()));
     fs::rename(copy, next);
-    REQUIRE(node->rebuilder().rebuild({kPartition}, true).has_value());
+    REQUIRE(node->rebuilder().rebuild({kRebuilt}, true).has_value());
     const RebuildProgress failed = await_end(node->rebuilder());
     CHECK(failed.state == RebuildState::failed);
     CHECK(failed.problem.find("the rebuilt read models cannot be read") != std::string::npos);
     data.check(*node);
     CHECK_FALSE(fs::exists(next));  // it would fail again and again
-    REQUIRE(node->rebuilder().rebuild({kPartition}, false).has_value());
+    REQUIRE(node->rebuilder().rebuild({kRebuilt}, false).has_value());
     CHECK(await_end(node->rebuilder()).state == RebuildState::done);
 }
 
 TEST_CASE("live read models that cannot be read are replaced if that is accepted") {
-    const Data data;
+    const RebuildsData data;
     data.damage(data.generations().live().value());
-    const fs::path snapshot = snapshots_directory(data.path(), kPartition) / "2";
+    const fs::path snapshot = snapshots_directory(data.path(), kRebuilt) / "2";
     REQUIRE(fs::exists(snapshot));
     const auto node = start_node(node_options(data.path()));
-    REQUIRE(node->rebuilder().rebuild({kPartition}, false).has_value());
+    REQUIRE(node->rebuilder().rebuild({kRebuilt}, false).has_value());
     const RebuildProgress failed = await_end(node->rebuilder());
     CHECK(failed.state == RebuildState::failed);
     CHECK(failed.problem.find("the live read models cannot be compared") != std::string::npos);
     CHECK(fs::exists(data.generations().differing()));
     CHECK(fs::exists(snapshot));
-    REQUIRE(node->rebuilder().rebuild({kPartition}, true).has_value());
+    REQUIRE(node->rebuilder().rebuild({kRebuilt}, true).has_value());
     const RebuildProgress end = await_end(node->rebuilder());
     CHECK(end.state == RebuildState::done);
     CHECK(end.compared);
@@ -198,23 +197,23 @@ TEST_CASE("live read models that cannot be read are replaced if that is accepted
 }
 
 TEST_CASE("a rebuild that cannot go on says why, and what is live stays") {
-    const Data data;
+    const RebuildsData data;
     const auto node = start_node(node_options(data.path()));
     const fs::path next = data.generations().next().value();
     std::ofstream(next) << "a file where a directory is to be";
-    REQUIRE(node->rebuilder().rebuild({kPartition}, false).has_value());
+    REQUIRE(node->rebuilder().rebuild({kRebuilt}, false).has_value());
     const RebuildProgress failed = await_end(node->rebuilder());
     CHECK(failed.state == RebuildState::failed);
     CHECK_FALSE(failed.problem.empty());
     data.check(*node);
     fs::remove_all(next);
-    REQUIRE(node->rebuilder().rebuild({kPartition}, false).has_value());
+    REQUIRE(node->rebuilder().rebuild({kRebuilt}, false).has_value());
     CHECK(await_end(node->rebuilder()).state == RebuildState::done);
     data.check(*node);
 }
 
 TEST_CASE("what another log has left under construction is thrown away") {
-    const Data data, other;
+    const RebuildsData data, other;
     fs::copy(other.generations().live().value(), data.generations().next().value(),
              fs::copy_options::recursive);
     const auto node = start_node(node_options(data.path()));
@@ -224,7 +223,7 @@ TEST_CASE("what another log has left under construction is thrown away") {
 }
 
 TEST_CASE("only partitions that are held are rebuilt") {
-    const Data data;
+    const RebuildsData data;
     const auto node = start_node(node_options(data.path()));
     const auto unknown = node->rebuilder().rebuild({PartitionId{2}}, false);
     REQUIRE_FALSE(unknown.has_value());
@@ -233,7 +232,7 @@ TEST_CASE("only partitions that are held are rebuilt") {
 }
 
 TEST_CASE("a partition that makes its read models anew says how far it is") {
-    const Data data;
+    const RebuildsData data;
     auto logs = open_logs(data.path(), 0, make_log_resources(4 << 20, 8 << 20));
     if (!logs) FAIL(logs.error().detail);
     const TemporaryDirectory directory;
@@ -255,7 +254,7 @@ TEST_CASE("a partition that makes its read models anew says how far it is") {
     };
     SECTION("and is ready when it is done") {}
     SECTION("and stops if they cannot be named") { fails = true; }
-    host = std::make_unique<PartitionHost>(std::move((*logs)[kPartition.value]), std::move(*models),
+    host = std::make_unique<PartitionHost>(std::move((*logs)[kRebuilt.value]), std::move(*models),
                                            codec, clock, options);
     host->start();
     CHECK(host->wait_started().has_value() == !fails);

@@ -14,8 +14,6 @@ namespace {
 using namespace testing;
 using tidings::testing::TemporaryDirectory;
 
-const ProgramId kAcme{"acme"};
-
 /// A program with three partners and one message; the message's number.
 EventNumber make_program(Node& node) {
     apply(node, kAcme, program_body());

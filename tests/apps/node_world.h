@@ -16,6 +16,7 @@
 namespace tidings::apps::testing {
 
 inline constexpr std::chrono::seconds kPatience{60};  ///< for what must happen; sanitizers are slow
+inline const ProgramId kAcme{"acme"};
 
 inline NodeOptions node_options(const std::filesystem::path& data) {
     NodeOptions options;

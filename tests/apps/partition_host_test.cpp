@@ -15,12 +15,10 @@ using namespace testing;
 using tidings::testing::FaultyDisk;
 using tidings::testing::TemporaryDirectory;
 
-const ProgramId kAcme{"acme"};
-
 /// One partition on a disk that fails when told to.
-class World {
+class HostWorld {
 public:
-    World() {
+    HostWorld() {
         spdlog::set_level(spdlog::level::off);
         EmbeddedLogConfig config;
         config.directory = directory_.path() / "log";
@@ -77,7 +75,7 @@ private:
 };
 
 TEST_CASE("a full disk: callers are told outcome_unknown, and it recovers by itself") {
-    World world;
+    HostWorld world;
     world.disk().set_full(true);
     const auto awaited = world.submit(partners_body(3), 0);
     world.await_trouble();
@@ -102,7 +100,7 @@ TEST_CASE("a full disk: callers are told outcome_unknown, and it recovers by its
 }
 
 TEST_CASE("failing syncs are waited out as well") {
-    World world;
+    HostWorld world;
     world.disk().set_failing_syncs(true);
     const auto awaited = world.submit(partners_body(2), 60'000);
     world.await_trouble();
@@ -113,7 +111,7 @@ TEST_CASE("failing syncs are waited out as well") {
 }
 
 TEST_CASE("a queue that is full refuses, and nothing of the refused command happens") {
-    World world;
+    HostWorld world;
     world.disk().set_full(true);
     const auto first = world.submit(partners_body(1), 60'000);
     world.await_trouble();
@@ -142,7 +140,7 @@ TEST_CASE("a queue that is full refuses, and nothing of the refused command happ
 }
 
 TEST_CASE("a stop with a broken disk ends, and tells those who wait") {
-    World world;
+    HostWorld world;
     world.disk().set_full(true);
     const auto awaited = world.submit(partners_body(1), 60'000);
     world.await_trouble();
@@ -156,7 +154,7 @@ TEST_CASE("a stop with a broken disk ends, and tells those who wait") {
 /// What replaces the live read models, made from the log of the host by a task.
 class Successor {
 public:
-    explicit Successor(World& world) : world_(world) {
+    explicit Successor(HostWorld& world) : world_(world) {
         ModelsOptions options;
         options.directory = world.path() / "next";
         auto models = Models::open(options);
@@ -190,13 +188,13 @@ public:
     const std::shared_ptr<Models>& models() const { return models_; }
 
 private:
-    World& world_;
+    HostWorld& world_;
     std::shared_ptr<Models> models_, old_;
     std::atomic<bool> cancelled_{false};
 };
 
 TEST_CASE("read models take the place of others while the partition runs") {
-    World world;
+    HostWorld world;
     REQUIRE(world.submit(partners_body(3), 60'000)->get().has_value());
     const auto held = world.host().models();
     Successor successor(world);
@@ -221,7 +219,7 @@ TEST_CASE("read models take the place of others while the partition runs") {
 }
 
 TEST_CASE("a run that is appended and not yet read back is folded into the new read models") {
-    World world;
+    HostWorld world;
     Successor successor(world);
     successor.copy_live();
     world.disk().set_full(true);
@@ -235,7 +233,7 @@ TEST_CASE("a run that is appended and not yet read back is folded into the new r
 }
 
 TEST_CASE("a task's error is its caller's, and a stopped partition takes none") {
-    World world;
+    HostWorld world;
     std::atomic<bool> cancelled{false};
     const auto failed = world.host().between_steps(
         [](Models&, const Tip&) -> Result<void> { throw std::runtime_error("unreadable"); },

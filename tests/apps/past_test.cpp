@@ -26,7 +26,7 @@ struct Grown {
         ModelsOptions options;
         options.directory = directory.path() / "models";
         auto models = std::move(Models::open(options).value());
-        testing::MemoryLog log(world.store);
+        tidings::testing::MemoryLog log(world.store);
         Snapshots snapshots(snapshot_directory(), world.genesis(), {.every = 4'000, .most = 8});
         snapshots.open(log, Tip{});
         digests.push_back({});
@@ -53,7 +53,7 @@ struct Grown {
         return build_past(world, world.codec, place, end);
     }
 
-    testing::TemporaryDirectory directory;
+    tidings::testing::TemporaryDirectory directory;
     AuditWorld world;
     std::vector<Digests> digests;                         ///< by sequence
     std::vector<std::map<ProgramId, ProgramView>> views;  ///< by sequence
@@ -122,7 +122,7 @@ TEST_CASE("every send has a receipt, and a reason for every partner") {
             CHECK(sequence_of(**past) == position - 1);
             ++sends;
             for (std::uint64_t p = 0; p < 13; ++p) {  // the last one is nobody
-                const PartnerId partner = testing::CommandGenerator::partner(p);
+                const PartnerId partner = tidings::testing::CommandGenerator::partner(p);
                 const auto receipt =
                     (*past)->receipt(grown.world.codec, outcome.program, number, partner);
                 REQUIRE(receipt.has_value());
@@ -299,7 +299,7 @@ TEST_CASE("a snapshot whose mark cannot be read is removed, and others are made"
     REQUIRE(all.size() >= 2);
     std::ofstream(grown.snapshot_directory() / std::to_string(all.back().value) / "snapshot.json");
     auto models = Models::open({.directory = grown.directory.path() / "models"}).value();
-    testing::MemoryLog log(grown.world.store);
+    tidings::testing::MemoryLog log(grown.world.store);
     Snapshots snapshots(grown.snapshot_directory(), grown.world.genesis(),
                         {.every = 4'000, .most = 8});
     snapshots.open(log, models->tip());
@@ -315,7 +315,7 @@ TEST_CASE("snapshots stand evenly in the log, and never too many") {
         const SnapshotPolicy policy{.every = 100, .most = most};
         std::vector<std::uint64_t> kept;
         std::uint64_t newest = 0, taken = 0;
-        testing::Random random(most);
+        tidings::testing::Random random(most);
         for (std::uint64_t bytes = 0; bytes < 200'000; bytes += 1 + random.below(60)) {
             if (!policy.is_due(newest, bytes)) continue;
             newest = bytes;
@@ -341,7 +341,7 @@ TEST_CASE("snapshots stand evenly in the log, and never too many") {
 }
 
 TEST_CASE("a mark says what was written, and nothing else is taken for one") {
-    const testing::TemporaryDirectory directory;
+    const tidings::testing::TemporaryDirectory directory;
     SnapshotMark mark;
     mark.log = LogId::from("sixteen bytes id");
     mark.partition = PartitionId{3};

@@ -6,20 +6,20 @@
 namespace tidings::apps {
 namespace {
 
-const ProgramId kAcme{"acme"};
+const ProgramId kPlainProgram{"acme"};
 
 /// A log, a commit a command.
-struct World {
+struct PlainWorld {
     AuditWorld log{true};
-    testing::MemoryProjection projection;
+    tidings::testing::MemoryProjection projection;
     Unobserved unobserved;
-    testing::MemoryLog own{log.store};
+    tidings::testing::MemoryLog own{log.store};
     PartitionLoop loop{own, log.codec, projection, unobserved, true};
     std::int64_t time = 0;
 
     void run(CommandBody body, Actor actor = {Role::platform, "up", "Up"}) {
         Command command;
-        command.program = kAcme;
+        command.program = kPlainProgram;
         command.time = {++time};
         command.id = CommandId::from(sha256(std::to_string(time)).view().substr(0, 16));
         command.actor = std::move(actor);
@@ -37,7 +37,7 @@ struct World {
         run(std::move(upsert));
     }
     PlainRecords count(const std::string& id, std::uint32_t ordinal, std::uint64_t last) {
-        std::vector<PlainRecords> partners{{kAcme, {id}, {ordinal}, 0, {}, {}}};
+        std::vector<PlainRecords> partners{{kPlainProgram, {id}, {ordinal}, 0, {}, {}}};
         CommandsAhead commands(
             [this](CommandPosition from, std::size_t bytes, std::vector<CommandRecord>& out) {
                 return log.read_commands(from, bytes, out);
@@ -48,7 +48,7 @@ struct World {
 };
 
 TEST_CASE("plain texts of a partner are counted, with where they are") {
-    World world;
+    PlainWorld world;
     world.run(UpsertProgram{"Acme", Plan::advanced});                            // 1
     world.upsert("grace", "grace@hopper.example");                               // 2: both records
     world.upsert("alan", "alan@turing.example");                                 // 3

@@ -26,8 +26,8 @@ private:
     const std::atomic<bool>& fails_;
 };
 
-struct World {
-    World() {
+struct RebuildsWorld {
+    RebuildsWorld() {
         logs[1].store.genesis.partition = PartitionId{1};
         RebuildsOptions options;
         options.data = data.path();
@@ -62,7 +62,7 @@ bool is_done(const RebuildProgress& progress) { return progress.state == Rebuild
 bool is_failed(const RebuildProgress& progress) { return progress.state == RebuildState::failed; }
 
 TEST_CASE("a log that does not answer is waited for, and the rebuild says so meanwhile") {
-    World world;
+    RebuildsWorld world;
     CHECK(world.start(0).submit(program_body()).get().has_value());
     world.fails = true;
     REQUIRE(world.rebuilds->rebuild({PartitionId{0}}, false).has_value());
@@ -83,7 +83,7 @@ TEST_CASE("a log that does not answer is waited for, and the rebuild says so mea
 }
 
 TEST_CASE("a partition that has not caught up holds up no other one") {
-    World world;
+    RebuildsWorld world;
     world.logs[0].failing = true;
     world.start(0);
     CHECK(world.start(1).submit(program_body()).get().has_value());

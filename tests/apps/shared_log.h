@@ -8,8 +8,6 @@
 
 namespace tidings::apps::testing {
 
-inline const ProgramId kAcme{"acme"};
-
 /// One partition's log, for hosts on threads of their own.
 struct SharedLog {
     std::mutex mutex;

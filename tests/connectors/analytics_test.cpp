@@ -54,7 +54,7 @@ public:
     const Models& models() const { return *models_; }
 
 private:
-    testing::TemporaryDirectory directory_;
+    tidings::testing::TemporaryDirectory directory_;
     std::unique_ptr<Models> models_ =
         std::move(Models::open({.directory = directory_.path()}).value());
     std::vector<Outcome> outcomes_;
@@ -281,14 +281,14 @@ TEST_CASE("random histories: rendered again the same, ids unique, numbers as in 
     for (std::uint64_t seed = 1; seed <= 6; ++seed) {
         INFO("seed " << seed);
         History history;
-        testing::MemoryState state;
-        testing::CommandGenerator generator(seed);
+        tidings::testing::MemoryState state;
+        tidings::testing::CommandGenerator generator(seed);
         std::vector<Records> rendered;
         std::map<std::string, Consumer> consumers;
         std::set<std::pair<std::string, std::string>> identities;
         for (int i = 0; i < 400; ++i) {
             const Outcome outcome = decide(history.models().facts(), generator.next(state));
-            testing::fold(state, outcome);
+            tidings::testing::fold(state, outcome);
             rendered.push_back(history.take(outcome));
             for (const AnalyticsRecord& record : rendered.back()) {
                 const boost::json::value event = parse(record);

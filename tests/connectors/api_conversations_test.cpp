@@ -4,8 +4,6 @@
 namespace tidings::http::testing {
 namespace {
 
-const World::Who kOwner = World::kOwner;
-const std::string kAcme = "/v1/programs/acme";
 const std::string kPortal = "/v1/portal/messages";
 
 TEST_CASE("the portal shows, opens, and counts") {

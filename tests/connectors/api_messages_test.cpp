@@ -4,8 +4,6 @@
 namespace tidings::http::testing {
 namespace {
 
-const World::Who kOwner = World::kOwner;
-const std::string kAcme = "/v1/programs/acme";
 const std::string kMessages = kAcme + "/messages";
 const std::string kNews = R"({"subject":"S","body":"B"})";
 const Headers kAsync = {{"prefer", "respond-async"}};

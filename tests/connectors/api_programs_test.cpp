@@ -4,9 +4,6 @@
 namespace tidings::http::testing {
 namespace {
 
-const World::Who kPlatform = World::kPlatform;
-const World::Who kOwner = World::kOwner;
-const std::string kAcme = "/v1/programs/acme";
 const std::string kGrace = kAcme + "/partners/grace";
 
 TEST_CASE("a program is put and read") {

@@ -334,4 +334,7 @@ private:
     std::optional<Answer> answer_;
 };
 
+inline constexpr Who kPlatform = World::kPlatform, kOwner = World::kOwner;
+inline const std::string kAcme = "/v1/programs/acme";
+
 }  // namespace tidings::http::testing

@@ -27,7 +27,7 @@ struct Signing {
         head.tip.hash = sha256("four");
         return signer().sign({2}, head);
     }
-    testing::TemporaryDirectory directory;
+    tidings::testing::TemporaryDirectory directory;
     std::unique_ptr<KeyRing> keys;
 };
 

@@ -11,15 +11,15 @@
 
 namespace tidings::http {
 
-using testing::base64url;
-using testing::KeyPair;
-using testing::make_key_pair;
-using testing::make_token;
+using tidings::testing::base64url;
+using tidings::testing::KeyPair;
+using tidings::testing::make_key_pair;
+using tidings::testing::make_token;
 
 namespace {
 
 constexpr std::int64_t kNow = 1'800'000'000;
-const std::string kOwner =
+const std::string kOwnerClaims =
     R"({"sub":"ann","name":"Ann","role":"owner","program":"acme","exp":1800000060})";
 
 std::string jwks(std::initializer_list<const KeyPair*> pairs) {
@@ -49,7 +49,7 @@ struct Verifying {
 
 TEST_CASE("tokens signed with Ed25519 and P-256 are accepted, and their claims read") {
     Verifying v;
-    const auto claims = v.verifier->verify(v.signed_by_ed(kOwner), kNow);
+    const auto claims = v.verifier->verify(v.signed_by_ed(kOwnerClaims), kNow);
     REQUIRE(claims.has_value());
     CHECK(**claims ==
           Claims{Role::owner, "ann", "Ann", ProgramId{"acme"}, std::nullopt, kNow + 60});
@@ -89,7 +89,7 @@ TEST_CASE("claims that are missing or wrong are refused") {
 
 TEST_CASE("forged tokens are refused") {
     Verifying v;
-    const std::string token = v.signed_by_ed(kOwner);
+    const std::string token = v.signed_by_ed(kOwnerClaims);
     const std::size_t first = token.find('.'), second = token.rfind('.');
     const std::string header = token.substr(0, first),
                       payload = token.substr(first + 1, second - first - 1);
@@ -106,7 +106,7 @@ TEST_CASE("forged tokens are refused") {
     }
     SECTION("a key that is not in the set, under a kid that is") {
         const KeyPair foreign = make_key_pair(R_KEY_TYPE_EDDSA, "ed");
-        CHECK_FALSE(v.good(make_token(foreign.secret.get(), R_JWA_ALG_EDDSA, kOwner)));
+        CHECK_FALSE(v.good(make_token(foreign.secret.get(), R_JWA_ALG_EDDSA, kOwnerClaims)));
     }
     SECTION("no signature") {
         for (const char* alg : {"none", "None", "NONE", ""}) {
@@ -125,8 +125,9 @@ TEST_CASE("forged tokens are refused") {
             REQUIRE(r_jwk_import_from_symmetric_key(
                         hmac.get(), reinterpret_cast<const unsigned char*>(secret.data()),
                         secret.size()) == RHN_OK);
-            CHECK_FALSE(v.good(make_token(hmac.get(), R_JWA_ALG_HS256, kOwner)));
-            CHECK_FALSE(v.good(make_token(hmac.get(), R_JWA_ALG_HS256, kOwner, R"({"kid":"ed"})")));
+            CHECK_FALSE(v.good(make_token(hmac.get(), R_JWA_ALG_HS256, kOwnerClaims)));
+            CHECK_FALSE(
+                v.good(make_token(hmac.get(), R_JWA_ALG_HS256, kOwnerClaims, R"({"kid":"ed"})")));
         }
     }
     SECTION("the right key under another algorithm's name") {
@@ -139,12 +140,12 @@ TEST_CASE("forged tokens are refused") {
         const KeyPair own = make_key_pair(R_KEY_TYPE_EDDSA, "own");
         const std::string with_key = R"({"jwk":)" + own.public_json() + "}";
         CHECK_FALSE(
-            v.good(make_token(own.secret.get(), R_JWA_ALG_EDDSA, kOwner, with_key.c_str())));
-        CHECK_FALSE(v.good(make_token(own.secret.get(), R_JWA_ALG_EDDSA, kOwner,
+            v.good(make_token(own.secret.get(), R_JWA_ALG_EDDSA, kOwnerClaims, with_key.c_str())));
+        CHECK_FALSE(v.good(make_token(own.secret.get(), R_JWA_ALG_EDDSA, kOwnerClaims,
                                       R"({"jku":"https://127.0.0.1:1/"})")));
     }
     SECTION("critical extensions") {
-        CHECK_FALSE(v.good(v.signed_by_ed(kOwner, R"({"crit":["exp"],"exp":1})")));
+        CHECK_FALSE(v.good(v.signed_by_ed(kOwnerClaims, R"({"crit":["exp"],"exp":1})")));
     }
     SECTION("no JWT at all") {
         for (const char* text : {"", ".", "..", "...", "a.b.c", "eyJ", "\xff\xfe.\xff.\xff"})
@@ -158,14 +159,14 @@ TEST_CASE("forged tokens are refused") {
 
 TEST_CASE("an unknown kid is refused and a missing one tries every key") {
     Verifying v;
-    CHECK_FALSE(v.good(v.signed_by_ed(kOwner, R"({"kid":"ec"})")));
-    CHECK_FALSE(v.good(v.signed_by_ed(kOwner, R"({"kid":"other"})")));
-    CHECK(v.good(v.signed_by_ed(kOwner, R"({"typ":"JWT"})")));
+    CHECK_FALSE(v.good(v.signed_by_ed(kOwnerClaims, R"({"kid":"ec"})")));
+    CHECK_FALSE(v.good(v.signed_by_ed(kOwnerClaims, R"({"kid":"other"})")));
+    CHECK(v.good(v.signed_by_ed(kOwnerClaims, R"({"typ":"JWT"})")));
 }
 
 TEST_CASE("expiry is strict and checked on every use of a kept token") {
     Verifying v;
-    const std::string token = v.signed_by_ed(kOwner);
+    const std::string token = v.signed_by_ed(kOwnerClaims);
     CHECK(v.verifier->verify(token, kNow).has_value());
     CHECK(v.verifier->verify(token, kNow + 59).has_value());
     CHECK(v.verifier->cached() == 1);
@@ -200,7 +201,7 @@ TEST_CASE("the cache is bounded and used by many threads") {
 }
 
 TEST_CASE("a JWKS file is read, and one without usable keys refused") {
-    const testing::TemporaryDirectory directory;
+    const tidings::testing::TemporaryDirectory directory;
     const KeyPair ec = make_key_pair(R_KEY_TYPE_EC, "ec");
     const auto write = [&directory](const std::string& text) {
         std::ofstream(directory.path() / "jwks.json") << text;
@@ -210,7 +211,7 @@ TEST_CASE("a JWKS file is read, and one without usable keys refused") {
         write(R"({"keys":[{"kty":"oct","k":"c2VjcmV0"},)" + ec.public_json() + "]}");
     REQUIRE(verifier.has_value());
     CHECK((*verifier)
-              ->verify(make_token(ec.secret.get(), R_JWA_ALG_ES256, kOwner), kNow)
+              ->verify(make_token(ec.secret.get(), R_JWA_ALG_ES256, kOwnerClaims), kNow)
               .has_value());
 
     CHECK(write("").error().code == ErrorCode::usage);

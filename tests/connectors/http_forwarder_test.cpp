@@ -11,9 +11,9 @@ using tidings::testing::TemporaryDirectory;
 
 namespace {
 
-constexpr Who kPlatform{Role::platform};
-constexpr Who kOwner{Role::owner, "beta"};
-constexpr Who kGrace{Role::partner, "beta", "grace", "grace"};
+constexpr Who kBetaPlatform{Role::platform};
+constexpr Who kBetaOwner{Role::owner, "beta"};
+constexpr Who kBetaGrace{Role::partner, "beta", "grace", "grace"};
 
 const std::string kProgram = "/v1/programs/beta";
 const std::string kSend = R"({"subject":"News","body":"Hello.","replies_enabled":true})";
@@ -30,10 +30,11 @@ struct Pair {
         return caller.ask(near.port, who, method, target, body, headers);
     }
     void make_program() const {
-        REQUIRE(ask(kPlatform, "PUT", kProgram, R"({"name":"Beta","plan":"partner"})").status ==
+        REQUIRE(ask(kBetaPlatform, "PUT", kProgram, R"({"name":"Beta","plan":"partner"})").status ==
                 200);
-        REQUIRE(ask(kPlatform, "PUT", kProgram + "/partners/grace", R"({"email":"g@x.example"})")
-                    .status == 200);
+        REQUIRE(
+            ask(kBetaPlatform, "PUT", kProgram + "/partners/grace", R"({"email":"g@x.example"})")
+                .status == 200);
     }
     const KeyRing& keys() const { return *keys_; }
     const Command& last() const { return far.inner.submitted.back(); }
@@ -87,27 +88,27 @@ TEST_CASE("what this process lacks is read and written where it is held") {
     Pair w;
     w.make_program();
     CHECK(w.near.inner.submitted.empty());
-    const RawAnswer put = w.ask(kPlatform, "PUT", kProgram + "/partners/grace",
+    const RawAnswer put = w.ask(kBetaPlatform, "PUT", kProgram + "/partners/grace",
                                 R"({"email":"g@x.example","name":"Grace Hopper"})");
     CHECK(put.status == 200);
     CHECK(put.header("Tidings-Position") == "1:3");
 
     const std::string query = kProgram + "/partners?query=Grace%20Hopper&limit=5";
-    const RawAnswer here = w.ask(kOwner, "GET", query);
-    const RawAnswer there = w.caller.ask(w.far.port, kOwner, "GET", query);
+    const RawAnswer here = w.ask(kBetaOwner, "GET", query);
+    const RawAnswer there = w.caller.ask(w.far.port, kBetaOwner, "GET", query);
     CHECK(here.status == 200);
     CHECK(here.body == there.body);
     CHECK(here.body.find("Grace Hopper") != std::string::npos);
     CHECK(here.header("Content-Type") == "application/json");
     CHECK(here.head.find("Date: ") == here.head.rfind("Date: "));
-    CHECK(w.ask(kOwner, "HEAD", query).header("Content-Length") ==
+    CHECK(w.ask(kBetaOwner, "HEAD", query).header("Content-Length") ==
           std::to_string(here.body.size()));
 
-    CHECK(w.ask(kGrace, "GET", "/v1/portal/summary").body == R"({"unread":0,"total":0})");
+    CHECK(w.ask(kBetaGrace, "GET", "/v1/portal/summary").body == R"({"unread":0,"total":0})");
     CHECK(w.near.forwarder.counters().answered == 6);
     CHECK(w.far.forwarder.counters().answered == 0);
     // what is held stays here
-    CHECK(w.ask(kPlatform, "PUT", "/v1/programs/acme", R"({"name":"Acme","plan":"partner"})")
+    CHECK(w.ask(kBetaPlatform, "PUT", "/v1/programs/acme", R"({"name":"Acme","plan":"partner"})")
               .header("Tidings-Position") == "0:1");
     CHECK(w.near.inner.submitted.size() == 1);
     CHECK(w.near.forwarder.counters().answered == 6);
@@ -123,17 +124,17 @@ TEST_CASE("errors pass through as they are") {
         CHECK(here.body == there.body);
         CHECK(here.header("Content-Type") == "application/problem+json");
     };
-    compare(kOwner, "GET", kProgram + "/summary", "", 404);
+    compare(kBetaOwner, "GET", kProgram + "/summary", "", 404);
     w.make_program();
-    compare(kOwner, "POST", kProgram + "/messages", "{", 400);
-    compare(kOwner, "POST", kProgram + "/messages", R"({"subject":""})", 422);
-    compare(kOwner, "GET", kProgram + "/messages?limit=x", "", 422);
-    w.ask(kPlatform, "PUT", kProgram, R"({"name":"Beta","plan":"starter"})");
-    compare(kOwner, "POST", kProgram + "/messages", kSend, 403);
+    compare(kBetaOwner, "POST", kProgram + "/messages", "{", 400);
+    compare(kBetaOwner, "POST", kProgram + "/messages", R"({"subject":""})", 422);
+    compare(kBetaOwner, "GET", kProgram + "/messages?limit=x", "", 422);
+    w.ask(kBetaPlatform, "PUT", kProgram, R"({"name":"Beta","plan":"starter"})");
+    compare(kBetaOwner, "POST", kProgram + "/messages", kSend, 403);
     // what needs no partition is told at once
     const auto answered = w.near.forwarder.counters().answered.load();
-    CHECK(w.ask(kGrace, "GET", kProgram + "/summary").status == 403);
-    CHECK(w.ask(kOwner, "GET", "/v1/programs/gamma/summary").status == 404);
+    CHECK(w.ask(kBetaGrace, "GET", kProgram + "/summary").status == 403);
+    CHECK(w.ask(kBetaOwner, "GET", "/v1/programs/gamma/summary").status == 404);
     CHECK(w.near.forwarder.counters().answered == answered);
 }
 
@@ -142,17 +143,18 @@ TEST_CASE("a stream goes through in pieces, and so does a long answer") {
     w.make_program();
     constexpr int kPartners = 9'000;  // more than one command
     const std::string body = lines(kPartners);
-    const RawAnswer whole = w.ask(kPlatform, "POST", kProgram + "/partners/import", body, kNdjson);
+    const RawAnswer whole =
+        w.ask(kBetaPlatform, "POST", kProgram + "/partners/import", body, kNdjson);
     CHECK(whole.body == R"({"created":9000,"updated":0,"unchanged":0,"rejected":[]})");
     const std::size_t count = w.far.inner.submitted.size();
     CHECK(w.far.inner.submitted[count - 1].id != w.far.inner.submitted[count - 2].id);
-    CHECK(w.ask(kPlatform, "POST", kProgram + "/partners/import").body ==
+    CHECK(w.ask(kBetaPlatform, "POST", kProgram + "/partners/import").body ==
           R"({"created":0,"updated":0,"unchanged":0,"rejected":[]})");
 
-    const RawAnswer sent = w.ask(kOwner, "POST", kProgram + "/messages", kSend);
+    const RawAnswer sent = w.ask(kBetaOwner, "POST", kProgram + "/messages", kSend);
     REQUIRE(sent.status == 201);
     const std::string recipients = kProgram + "/messages/" + id_of(sent) + "/recipients";
-    const RawAnswer csv = w.ask(kOwner, "GET", recipients, "", "Accept: text/csv\r\n");
+    const RawAnswer csv = w.ask(kBetaOwner, "GET", recipients, "", "Accept: text/csv\r\n");
     CHECK(csv.status == 200);
     CHECK(csv.complete);
     CHECK(csv.header("Transfer-Encoding") == "chunked");
@@ -161,18 +163,18 @@ TEST_CASE("a stream goes through in pieces, and so does a long answer") {
     // one connection for streams, and one for everything else
     CHECK(w.far.metrics.render().find("tidings_http_connections 2\n") != std::string::npos);
     CHECK(csv.body ==
-          w.caller.ask(w.far.port, kOwner, "GET", recipients, "", "Accept: text/csv\r\n").body);
+          w.caller.ask(w.far.port, kBetaOwner, "GET", recipients, "", "Accept: text/csv\r\n").body);
 }
 
 TEST_CASE("a stream that is refused early gets its answer") {
     Pair w;
     const std::string body = lines(40'000);
     const RawAnswer refused =
-        w.ask(kPlatform, "POST", kProgram + "/partners/import", body, kNdjson);
+        w.ask(kBetaPlatform, "POST", kProgram + "/partners/import", body, kNdjson);
     CHECK(refused.status == 404);
     RawClient cut(w.near.port);
     w.make_program();
-    cut.send(w.caller.head(kPlatform, "POST", kProgram + "/partners/import", body, kNdjson) +
+    cut.send(w.caller.head(kBetaPlatform, "POST", kProgram + "/partners/import", body, kNdjson) +
              "\r\n" + body.substr(0, 1'000));
     cut.finish_sending();
     CHECK(cut.receive().status == 400);
@@ -181,7 +183,7 @@ TEST_CASE("a stream that is refused early gets its answer") {
 TEST_CASE("a send is remembered by the id that it was passed on with") {
     Pair w;
     w.make_program();
-    const RawAnswer sent = w.ask(kOwner, "POST", kProgram + "/messages", kSend);
+    const RawAnswer sent = w.ask(kBetaOwner, "POST", kProgram + "/messages", kSend);
     REQUIRE(sent.status == 201);
     CHECK(w.last().remember);
     CHECK(w.last().track);
@@ -189,13 +191,13 @@ TEST_CASE("a send is remembered by the id that it was passed on with") {
     const std::string target = kProgram + "/messages";
     const auto again = [&](const CommandId& with, const std::string& signed_target) {
         return w.caller.ask(
-            w.far.port, kOwner, "POST", target, kSend,
-            forwarded_header(w.keys(), with, "POST", signed_target, w.caller.token(kOwner)));
+            w.far.port, kBetaOwner, "POST", target, kSend,
+            forwarded_header(w.keys(), with, "POST", signed_target, w.caller.token(kBetaOwner)));
     };
     CHECK(id_of(again(id, target)) == id_of(sent));
     CHECK(w.last().id == id);
 
-    const RawAnswer command = w.ask(kOwner, "GET", "/v1/commands/" + to_hex(id.view()));
+    const RawAnswer command = w.ask(kBetaOwner, "GET", "/v1/commands/" + to_hex(id.view()));
     CHECK(command.status == 200);
     CHECK(command.body.find(id_of(sent)) != std::string::npos);
 
@@ -205,11 +207,11 @@ TEST_CASE("a send is remembered by the id that it was passed on with") {
     CHECK_FALSE(w.last().remember);
     const std::string forged =
         "Tidings-Forwarded: " + to_hex(id.view()) + ":" + std::string(32, '0') + "\r\n";
-    CHECK(id_of(w.ask(kOwner, "POST", target, kSend, forged)) != id_of(sent));
+    CHECK(id_of(w.ask(kBetaOwner, "POST", target, kSend, forged)) != id_of(sent));
     CHECK(w.last().id != id);
     for (const char* bad : {"", ":", "xyz", "00:00"}) {
         const std::string header = std::string("Tidings-Forwarded: ") + bad + "\r\n";
-        CHECK(w.ask(kOwner, "GET", target, "", header).status == 200);
+        CHECK(w.ask(kBetaOwner, "GET", target, "", header).status == 200);
     }
 }
 
@@ -217,9 +219,9 @@ TEST_CASE("an Idempotency-Key means the same here and there") {
     Pair w;
     w.make_program();
     const std::string key = "Idempotency-Key: k1\r\n";
-    const RawAnswer here = w.ask(kOwner, "POST", kProgram + "/messages", kSend, key);
+    const RawAnswer here = w.ask(kBetaOwner, "POST", kProgram + "/messages", kSend, key);
     const RawAnswer there =
-        w.caller.ask(w.far.port, kOwner, "POST", kProgram + "/messages", kSend, key);
+        w.caller.ask(w.far.port, kBetaOwner, "POST", kProgram + "/messages", kSend, key);
     CHECK(here.status == 201);
     CHECK(id_of(here) == id_of(there));
 }
@@ -229,20 +231,20 @@ TEST_CASE("one holder after the other is tried, with the same command id") {
     w.make_program();
     FakePeer breaking(FakePeer::Then::close);
     w.near.broker.others = {refusing_url(), "nonsense", breaking.url(), w.far.url()};
-    const RawAnswer sent = w.ask(kOwner, "POST", kProgram + "/messages", kSend);
+    const RawAnswer sent = w.ask(kBetaOwner, "POST", kProgram + "/messages", kSend);
     CHECK(sent.status == 201);
     REQUIRE(breaking.heads().size() == 1);
     const std::string seen = header_in(breaking.heads()[0], "tidings-forwarded");
     CHECK(seen.substr(0, seen.find(':')) == to_hex(w.last().id.view()));
     CHECK(w.near.forwarder.counters().retried == 3);
-    CHECK(w.ask(kOwner, "GET", kProgram + "/summary").status == 200);
+    CHECK(w.ask(kBetaOwner, "GET", kProgram + "/summary").status == 200);
 }
 
 TEST_CASE("without a holder that answers, a write that was sent may have happened") {
     Pair w;
     w.make_program();
     w.near.broker.others = {};
-    const RawAnswer nobody = w.ask(kOwner, "POST", kProgram + "/messages", kSend);
+    const RawAnswer nobody = w.ask(kBetaOwner, "POST", kProgram + "/messages", kSend);
     CHECK(nobody.status == 503);
     CHECK(code_of(nobody) == "overloaded");
     CHECK(nobody.header("Retry-After") == "1");
@@ -250,22 +252,23 @@ TEST_CASE("without a holder that answers, a write that was sent may have happene
 
     FakePeer breaking(FakePeer::Then::close);
     w.near.broker.others = {breaking.url(), refusing_url()};
-    const RawAnswer sent = w.ask(kOwner, "POST", kProgram + "/messages", kSend);
+    const RawAnswer sent = w.ask(kBetaOwner, "POST", kProgram + "/messages", kSend);
     CHECK(code_of(sent) == "outcome_unknown");
     const std::string seen = header_in(breaking.heads().at(0), "tidings-forwarded");
     CHECK(sent.header("Location") == "/v1/commands/" + seen.substr(0, seen.find(':')));
-    CHECK(code_of(w.ask(kOwner, "GET", kProgram + "/summary")) == "overloaded");
-    const RawAnswer put = w.ask(kPlatform, "PUT", kProgram, R"({"name":"Beta","plan":"advanced"})");
+    CHECK(code_of(w.ask(kBetaOwner, "GET", kProgram + "/summary")) == "overloaded");
+    const RawAnswer put =
+        w.ask(kBetaPlatform, "PUT", kProgram, R"({"name":"Beta","plan":"advanced"})");
     CHECK(code_of(put) == "outcome_unknown");
     CHECK(put.header("Location").empty());
 
     // the next one says that nothing happened: there
     w.near.broker.others = {breaking.url(), w.far.url()};
     w.far.inner.failure = Error{ErrorCode::overloaded, "full", {}};
-    CHECK(code_of(w.ask(kOwner, "POST", kProgram + "/messages", kSend)) == "outcome_unknown");
+    CHECK(code_of(w.ask(kBetaOwner, "POST", kProgram + "/messages", kSend)) == "outcome_unknown");
     w.near.broker.others = {w.far.url()};
     w.far.inner.failure = Error{ErrorCode::overloaded, "full", {}};
-    CHECK(code_of(w.ask(kOwner, "POST", kProgram + "/messages", kSend)) == "overloaded");
+    CHECK(code_of(w.ask(kBetaOwner, "POST", kProgram + "/messages", kSend)) == "overloaded");
 }
 
 TEST_CASE("a holder that says nothing is waited for, and no other is tried") {
@@ -273,14 +276,14 @@ TEST_CASE("a holder that says nothing is waited for, and no other is tried") {
     FakePeer silent(FakePeer::Then::nothing);
     w.near.broker.others = {silent.url(), w.far.url()};
     const RawAnswer sent =
-        w.ask(kOwner, "POST", kProgram + "/messages", kSend, "Idempotency-Key: k1\r\n");
+        w.ask(kBetaOwner, "POST", kProgram + "/messages", kSend, "Idempotency-Key: k1\r\n");
     CHECK(code_of(sent) == "outcome_unknown");
     Claims claims;
     claims.role = Role::owner;
-    claims.sub = kOwner.sub;
+    claims.sub = kBetaOwner.sub;
     CHECK(sent.header("Location") ==
           "/v1/commands/" + to_hex(command_id_of_key(claims, {"beta"}, "k1").view()));
-    CHECK(code_of(w.ask(kOwner, "GET", kProgram + "/summary")) == "overloaded");
+    CHECK(code_of(w.ask(kBetaOwner, "GET", kProgram + "/summary")) == "overloaded");
     CHECK(w.far.inner.submitted.empty());
 }
 
@@ -291,7 +294,7 @@ TEST_CASE("a stream that was partly sent is not sent again") {
     w.near.broker.others = {refusing_url(), breaking.url(), w.far.url()};
     const std::size_t before = w.far.inner.submitted.size();
     const std::string body = lines(40'000);
-    CHECK(code_of(w.ask(kPlatform, "POST", kProgram + "/partners/import", body, kNdjson)) ==
+    CHECK(code_of(w.ask(kBetaPlatform, "POST", kProgram + "/partners/import", body, kNdjson)) ==
           "outcome_unknown");
     CHECK(w.far.inner.submitted.size() == before);
     CHECK(breaking.heads().size() == 1);
@@ -302,7 +305,7 @@ TEST_CASE("a request is passed on once") {
     w.make_program();
     w.far.broker.held = {};
     w.far.broker.others = {w.near.url()};
-    const RawAnswer moved = w.ask(kOwner, "GET", kProgram + "/summary");
+    const RawAnswer moved = w.ask(kBetaOwner, "GET", kProgram + "/summary");
     CHECK(moved.status == 503);
     CHECK(code_of(moved) == "not_caught_up");
     CHECK(moved.header("Retry-After") == "1");
@@ -315,7 +318,7 @@ TEST_CASE("a kept connection that has died is replaced") {
     w.make_program();
     for (int i = 0; i < 3; ++i) {
         w.far.serve(w.far.router);
-        CHECK(w.ask(kOwner, "GET", kProgram + "/summary").status == 200);
+        CHECK(w.ask(kBetaOwner, "GET", kProgram + "/summary").status == 200);
     }
     CHECK(w.near.forwarder.counters().retried == 0);
 }
@@ -324,7 +327,7 @@ TEST_CASE("Tidings-Min-Position speaks of what is held") {
     Pair w;
     w.make_program();
     const auto read = [&w](const std::string& positions) {
-        return w.ask(kOwner, "GET", kProgram + "/summary", "",
+        return w.ask(kBetaOwner, "GET", kProgram + "/summary", "",
                      "Tidings-Min-Position: " + positions + "\r\n");
     };
     CHECK(read("0:99,1:2").status == 200);
@@ -342,12 +345,12 @@ TEST_CASE("a process that serves no clients is still asked about itself") {
     Router router(*w.near.verifier, {.forwarder = &w.near.forwarder, .serves_clients = false});
     add_api_routes(router, w.near.broker, {.rebuilder = &rebuilder});
     w.near.serve(router);
-    CHECK(code_of(w.ask(kOwner, "GET", kProgram + "/summary")) == "overloaded");
+    CHECK(code_of(w.ask(kBetaOwner, "GET", kProgram + "/summary")) == "overloaded");
     const RawAnswer asked = w.ask({Role::platform}, "GET", "/v1/operations/rebuild");
     CHECK(asked.status == 200);
     CHECK(asked.body == R"({"state":"none","partitions":[]})");
     CHECK(w.ask({Role::platform}, "POST", "/v1/operations/rebuild", "{}").status == 202);
-    CHECK(w.ask(kOwner, "GET", "/v1/operations/rebuild").status == 403);
+    CHECK(w.ask(kBetaOwner, "GET", "/v1/operations/rebuild").status == 403);
     w.near.serve(w.near.router);
 }
 

@@ -22,8 +22,8 @@
 
 namespace tidings::http::serving_test {
 
-using testing::RawAnswer;
-using testing::RawClient;
+using tidings::testing::RawAnswer;
+using tidings::testing::RawClient;
 
 inline Task<Response> hello(Request&) {
     Response response;
@@ -124,7 +124,7 @@ private:
 };
 
 struct Serving {
-    testing::TemporaryDirectory data;
+    tidings::testing::TemporaryDirectory data;
     std::unique_ptr<KeyRing> keys = std::move(KeyRing::open(data.path()).value());
     std::unique_ptr<TokenVerifier> verifier =
         std::move(TokenVerifier::create(keys->public_jwks(), {}).value());

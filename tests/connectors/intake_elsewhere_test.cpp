@@ -8,17 +8,17 @@
 namespace tidings::upstream {
 namespace {
 
-const Headers kBatch = {{"content-type", "application/cloudevents-batch+json"}};
+const Headers kBatchHeaders = {{"content-type", "application/cloudevents-batch+json"}};
 const Actor kUp{Role::platform, "up", "Up"};
 
-std::string event(int id, const std::string& program, const std::string& type,
-                  const std::string& data) {
+std::string event_of(int id, const std::string& program, const std::string& type,
+                     const std::string& data) {
     return R"({"specversion":"1.0","source":"s","subject":"p","id":")" + std::to_string(id) +
            R"(","program":")" + program + R"(","type":"io.tidings.)" + type + R"(","data":)" +
            data + "}";
 }
 std::string program(int id, const std::string& name) {
-    return event(id, name, "program.upserted", R"({"name":"P","plan":"partner"})");
+    return event_of(id, name, "program.upserted", R"({"name":"P","plan":"partner"})");
 }
 
 struct Given {
@@ -45,7 +45,7 @@ struct World {
         co_return what;
     }
     Result<CloudEventsResult> deliver(const std::string& events, bool may_pass_on = true) {
-        auto parsed = parse_cloudevents(kBatch, "[" + events + "]", true);
+        auto parsed = parse_cloudevents(kBatchHeaders, "[" + events + "]", true);
         boost::asio::io_context context;
         std::optional<Result<CloudEventsResult>> result;
         boost::asio::co_spawn(
@@ -65,11 +65,12 @@ TEST_CASE("a batch is split by what is held, and its result is merged") {
     w.answer->duplicates = 2;
     w.answer->rejected = {{1, ErrorCode::not_found, "there"}};
     w.answer->positions = {{{1}, {7}}};
-    const std::string adjust = event(5, "beta", "partner.performance",
-                                     R"({"mode":"set","metrics":{"revenue":{"USD":"1.1"}}})");
-    const auto result = w.deliver(program(1, "acme") + "," + program(2, "beta") + ",7," +
-                                  program(3, "acme") + "," + event(4, "beta", "un.heard", "{}") +
-                                  "," + adjust + "," + event(6, "beta", "partner.upserted", "3"));
+    const std::string adjust = event_of(5, "beta", "partner.performance",
+                                        R"({"mode":"set","metrics":{"revenue":{"USD":"1.1"}}})");
+    const auto result =
+        w.deliver(program(1, "acme") + "," + program(2, "beta") + ",7," + program(3, "acme") + "," +
+                  event_of(4, "beta", "un.heard", "{}") + "," + adjust + "," +
+                  event_of(6, "beta", "partner.upserted", "3"));
     REQUIRE(result.has_value());
     REQUIRE(w.given.size() == 1);
     CHECK(w.given[0].partition == PartitionId{1});
@@ -121,7 +122,7 @@ TEST_CASE("an event in binary mode is the same one in the JSON format") {
         const auto binary = parse_cloudevents(headers, body, true);
         REQUIRE(binary.has_value());
         const CloudEvent& event = binary->at(0);
-        const auto structured = parse_cloudevents(kBatch, "[" + event.json + "]");
+        const auto structured = parse_cloudevents(kBatchHeaders, "[" + event.json + "]");
         REQUIRE(structured.has_value());
         CHECK(std::holds_alternative<CommandBody>(event.what));
         CHECK((structured->at(0).what == event.what));

@@ -29,7 +29,7 @@ std::size_t files_in(const std::filesystem::path& directory) {
 }  // namespace
 
 TEST_CASE("a fresh directory makes its keys once, readable by their owner alone") {
-    const testing::TemporaryDirectory data;
+    const tidings::testing::TemporaryDirectory data;
     const auto first = KeyRing::open(data.path() / "new").value();
     const auto keys = data.path() / "new" / "keys";
     CHECK(mode_of(keys) == 0700);
@@ -51,7 +51,7 @@ TEST_CASE("a fresh directory makes its keys once, readable by their owner alone"
 }
 
 TEST_CASE("a check of keys makes none, and takes what open() takes") {
-    const testing::TemporaryDirectory data;
+    const tidings::testing::TemporaryDirectory data;
     CHECK(KeyRing::check(data.path()).has_value());
     CHECK(files_in(data.path()) == 0);
     const auto keys = data.path() / "keys";
@@ -72,7 +72,7 @@ TEST_CASE("a check of keys makes none, and takes what open() takes") {
 }
 
 TEST_CASE("several that open a fresh directory at once agree on its keys") {
-    const testing::TemporaryDirectory data;
+    const tidings::testing::TemporaryDirectory data;
     std::vector<std::thread> threads;
     std::vector<std::string> found(8);
     for (std::string& mine : found) {
@@ -88,7 +88,7 @@ TEST_CASE("several that open a fresh directory at once agree on its keys") {
 }
 
 TEST_CASE("damaged key files are refused and never replaced") {
-    const testing::TemporaryDirectory data;
+    const tidings::testing::TemporaryDirectory data;
     const auto path = data.path() / "keys";
     const auto original = KeyRing::open(data.path()).value()->content_digest("x");
     for (const char* name : {"signing.jwk", "deployment.key", "digest.key", "checkpoint.key"}) {
@@ -101,7 +101,7 @@ TEST_CASE("damaged key files are refused and never replaced") {
 }
 
 TEST_CASE("the deployment key may come from a file") {
-    const testing::TemporaryDirectory data;
+    const tidings::testing::TemporaryDirectory data;
     const auto file = data.path() / "deployment";
     std::ofstream(file) << std::string(64, 'a') << "\n";
     const auto ring = KeyRing::open(data.path(), file).value();
@@ -115,7 +115,7 @@ TEST_CASE("the deployment key may come from a file") {
 }
 
 TEST_CASE("what is sealed opens under the same context alone, and not after any change") {
-    const testing::TemporaryDirectory data;
+    const tidings::testing::TemporaryDirectory data;
     const auto ring = KeyRing::open(data.path()).value();
     const std::string sealed = ring->seal("webhook secret", "program acme");
     CHECK(sealed.size() == 1 + 12 + 14 + 16);
@@ -129,7 +129,7 @@ TEST_CASE("what is sealed opens under the same context alone, and not after any 
     }
     for (std::size_t i = 0; i < sealed.size(); ++i)
         CHECK_FALSE(ring->unseal(sealed.substr(0, i), "program acme").has_value());
-    const testing::TemporaryDirectory elsewhere;
+    const tidings::testing::TemporaryDirectory elsewhere;
     CHECK_FALSE(
         KeyRing::open(elsewhere.path()).value()->unseal(sealed, "program acme").has_value());
     CHECK_PROPERTY("seal and unseal are inverse", [&ring](const std::string& plain,
@@ -139,7 +139,7 @@ TEST_CASE("what is sealed opens under the same context alone, and not after any 
 }
 
 TEST_CASE("digests depend on key, domain and text, and agree between threads") {
-    const testing::TemporaryDirectory data, elsewhere;
+    const tidings::testing::TemporaryDirectory data, elsewhere;
     const auto ring = KeyRing::open(data.path()).value();
     const auto other = KeyRing::open(elsewhere.path()).value();
     const ContentDigest digest = ring->content_digest("text");
@@ -158,7 +158,7 @@ TEST_CASE("digests depend on key, domain and text, and agree between threads") {
 
 TEST_CASE("the digest is HMAC-SHA-256 over domain and text") {
     // RFC 2104 with key 32 x 0x0b; expected values from Python's hmac.
-    const testing::TemporaryDirectory data;
+    const tidings::testing::TemporaryDirectory data;
     std::filesystem::create_directories(data.path() / "keys");
     std::ofstream(data.path() / "keys" / "digest.key") << std::string(32, '\x0b');
     const auto ring = KeyRing::open(data.path()).value();
@@ -167,7 +167,7 @@ TEST_CASE("the digest is HMAC-SHA-256 over domain and text") {
 }
 
 TEST_CASE("tokens that the ring issues are accepted under its public key") {
-    const testing::TemporaryDirectory data, elsewhere;
+    const tidings::testing::TemporaryDirectory data, elsewhere;
     const auto ring = KeyRing::open(data.path()).value();
     const auto verifier = http::TokenVerifier::create(ring->public_jwks(), {}).value();
     const Claims claims{Role::partner,    "sub",        "Jürgen \"J\"", ProgramId{"acme"},

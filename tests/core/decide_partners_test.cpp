@@ -7,14 +7,14 @@ using namespace tidings::testing;
 
 namespace {
 
-UpsertPartners one(PartnerPatch patch) {
+UpsertPartners one_patch(PartnerPatch patch) {
     UpsertPartners out;
     out.partners.push_back(std::move(patch));
     return out;
 }
 
 UpsertPartners put(PartnerPatch patch) {
-    UpsertPartners out = one(std::move(patch));
+    UpsertPartners out = one_patch(std::move(patch));
     out.revive = true;
     return out;
 }
@@ -38,7 +38,7 @@ PartnerPatch only_status(const std::string& id, PartnerStatus status) {
 
 TEST_CASE("first sight takes the defaults") {
     Scenario scenario(Plan::starter);
-    const Outcome outcome = scenario.at(7'000).when(one(patch("a")));
+    const Outcome outcome = scenario.at(7'000).when(one_patch(patch("a")));
     CHECK(outcome.created == 1);
     PartnerState expected;
     expected.id = PartnerId{"a"};
@@ -49,9 +49,9 @@ TEST_CASE("first sight takes the defaults") {
 
 TEST_CASE("first sight needs an email") {
     Scenario scenario(Plan::starter);
-    CHECK(refusal_of(scenario.when(one(only_status("a", PartnerStatus::active)))) ==
+    CHECK(refusal_of(scenario.when(one_patch(only_status("a", PartnerStatus::active)))) ==
           "invalid /email");
-    UpsertPartners many = one(patch("a"));
+    UpsertPartners many = one_patch(patch("a"));
     many.partners.push_back(only_status("b", PartnerStatus::active));
     many.partners.push_back(patch("c"));
     const Outcome outcome = scenario.when(many);
@@ -63,7 +63,7 @@ TEST_CASE("first sight needs an email") {
 
 TEST_CASE("PATCH and DELETE need the partner") {
     Scenario scenario(Plan::starter);
-    UpsertPartners patch_it = one(patch("a"));
+    UpsertPartners patch_it = one_patch(patch("a"));
     patch_it.must_exist = true;
     CHECK(refusal_of(scenario.when(patch_it)) == "not_found");
     patch_it.partners.push_back(patch("b"));
@@ -82,21 +82,21 @@ TEST_CASE("members left out keep their value") {
     full.joined_at = Timestamp{5};
     full.metrics.clicks = 3;
     full.metrics.revenue["USD"] = 5'000'000;
-    scenario.given(one(full));
+    scenario.given(one_patch(full));
     const PartnerState before = scenario.partner("a");
 
     PartnerPatch change;
     change.id = PartnerId{"a"};
     change.surname = "King";
     change.metrics.revenue["EUR"] = 1;
-    const Outcome outcome = scenario.when(one(change));
+    const Outcome outcome = scenario.when(one_patch(change));
     CHECK(outcome.updated == 1);
     PartnerState expected = before;
     expected.surname = "King";
     expected.metrics.revenue["EUR"] = 1;
     CHECK(scenario.partner("a") == expected);
 
-    const Outcome same = scenario.when(one(change));
+    const Outcome same = scenario.when(one_patch(change));
     CHECK(same.status == OutcomeStatus::unchanged);
     CHECK(same.unchanged == 1);
 }
@@ -107,13 +107,13 @@ TEST_CASE("clearing metrics keeps the currencies") {
     full.metrics.clicks = 3;
     full.metrics.revenue = {{"EUR", 4}, {"USD", 5}};
     full.metrics.commission = {{"USD", 6}};
-    scenario.given(one(full));
+    scenario.given(one_patch(full));
 
     PartnerPatch clear;
     clear.id = PartnerId{"a"};
     clear.clear_revenue = true;
     clear.metrics.revenue = {{"USD", 1}};
-    scenario.given(one(clear));
+    scenario.given(one_patch(clear));
     CHECK(scenario.partner("a").metrics ==
           Metrics{3, 0, 0, 0, {{"EUR", 0}, {"USD", 1}}, {{"USD", 6}}});
 
@@ -121,7 +121,7 @@ TEST_CASE("clearing metrics keeps the currencies") {
     all.id = PartnerId{"a"};
     all.clear_metrics = true;
     all.metrics.sales = 2;
-    scenario.given(one(all));
+    scenario.given(one_patch(all));
     CHECK(scenario.partner("a").metrics ==
           Metrics{0, 0, 2, 0, {{"EUR", 0}, {"USD", 0}}, {{"USD", 0}}});
 }
@@ -129,12 +129,12 @@ TEST_CASE("clearing metrics keeps the currencies") {
 TEST_CASE("PUT revives a deleted partner, PATCH does not") {
     Scenario scenario(Plan::starter);
     scenario.given(put(patch("a")));
-    UpsertPartners remove = one(only_status("a", PartnerStatus::deleted));
+    UpsertPartners remove = one_patch(only_status("a", PartnerStatus::deleted));
     remove.must_exist = true;
     scenario.given(remove);
     CHECK(scenario.when(remove).status == OutcomeStatus::unchanged);
 
-    UpsertPartners patch_it = one(patch("a"));
+    UpsertPartners patch_it = one_patch(patch("a"));
     patch_it.must_exist = true;
     scenario.when(patch_it);
     CHECK(scenario.partner("a").status == PartnerStatus::deleted);
@@ -143,9 +143,9 @@ TEST_CASE("PUT revives a deleted partner, PATCH does not") {
     CHECK(scenario.partner("a").ordinal == PartnerOrdinal{0});
 
     // Only deleted ones: another status stays, and a status given wins.
-    scenario.given(one(only_status("a", PartnerStatus::archived)));
+    scenario.given(one_patch(only_status("a", PartnerStatus::archived)));
     CHECK(scenario.when(put(patch("a"))).status == OutcomeStatus::unchanged);
-    scenario.given(one(only_status("a", PartnerStatus::deleted)));
+    scenario.given(one_patch(only_status("a", PartnerStatus::deleted)));
     PartnerPatch pending = patch("a");
     pending.status = PartnerStatus::pending;
     scenario.given(put(pending));
@@ -154,7 +154,7 @@ TEST_CASE("PUT revives a deleted partner, PATCH does not") {
 
 TEST_CASE("patches of one command see each other") {
     Scenario scenario(Plan::starter);
-    scenario.given(one(patch("old")));
+    scenario.given(one_patch(patch("old")));
     UpsertPartners many;
     many.partners = {patch("a"), patch("b"), patch("a"), patch("old")};
     many.partners[2].name = "Ada";
@@ -174,7 +174,7 @@ TEST_CASE("patches of one command see each other") {
 
 TEST_CASE("a change and its reversal in one command is no change") {
     Scenario scenario(Plan::starter);
-    scenario.given(one(patch("a")));
+    scenario.given(one_patch(patch("a")));
     UpsertPartners many;
     many.partners = {only_status("a", PartnerStatus::archived),
                      only_status("a", PartnerStatus::active)};
@@ -256,14 +256,14 @@ TEST_CASE("out of range is refused, alone") {
     Scenario scenario(Plan::starter);
     PartnerPatch bad = patch("a");
     bad.metrics.clicks = limits::kCounterMax + 1;
-    CHECK(refusal_of(scenario.when(one(bad))) == "invalid /metrics");
+    CHECK(refusal_of(scenario.when(one_patch(bad))) == "invalid /metrics");
     bad.metrics.clicks = limits::kCounterMax;
-    scenario.given(one(bad));
+    scenario.given(one_patch(bad));
     PartnerPatch rich = patch("a");
     for (std::size_t i = 0; i <= limits::kCurrencies; ++i) {
         rich.metrics.revenue["C" + std::to_string(i)] = 1;
     }
-    CHECK(refusal_of(scenario.when(one(rich))) == "invalid /metrics");
+    CHECK(refusal_of(scenario.when(one_patch(rich))) == "invalid /metrics");
 }
 
 TEST_CASE("a command whose after-states would not fit a commit rejects the rest of its patches") {

@@ -64,7 +64,7 @@ std::string changed(std::string_view message, Change change) {
     return {reinterpret_cast<const char*>(flat.begin()), flat.size() * sizeof(capnp::word)};
 }
 
-ErrorCode why_not(const std::string& command) {
+ErrorCode refusal_of(const std::string& command) {
     const auto decoded = kCodec.decode_command(command);
     REQUIRE(decoded.has_error());
     return decoded.error().code;
@@ -191,7 +191,7 @@ TEST_CASE("noise is malformed") {
         RC_ASSERT(kCodec.decode_envelope(noise).has_error());
         RC_ASSERT(kCodec.decode_outcomes(commit_around(noise)).has_error());
     });
-    CHECK(why_not("") == ErrorCode::malformed);
+    CHECK(refusal_of("") == ErrorCode::malformed);
     CHECK(kCodec.decode_outcomes("").error().code == ErrorCode::corruption);
 }
 
@@ -217,8 +217,8 @@ TEST_CASE("what a newer version wrote is newer_format, never skipped") {
     const auto set = [](std::size_t index) {
         return [index](capnp::Data::Builder data) { data[index] = 0xEE; };
     };
-    CHECK(why_not(changed(a, set(at))) == ErrorCode::newer_format);
-    CHECK(why_not(changed(a, set(0))) == ErrorCode::newer_format);  // `needs`
+    CHECK(refusal_of(changed(a, set(at))) == ErrorCode::newer_format);
+    CHECK(refusal_of(changed(a, set(0))) == ErrorCode::newer_format);  // `needs`
 
     const std::string record = commit_of({});
     const auto outcomes =
@@ -246,7 +246,7 @@ TEST_CASE("claims that the bytes cannot keep are malformed") {
     SECTION("a bitmap of everything, as opens") {
         RecordOpens opens{{{.message = {1}, .partners = {}, .at = {}}}, {}};
         opens.groups[0].partners.addRange(0, 1ULL << 32);
-        CHECK(why_not(kCodec.encode_command(command_of(opens))) == ErrorCode::malformed);
+        CHECK(refusal_of(kCodec.encode_command(command_of(opens))) == ErrorCode::malformed);
     }
     SECTION("a list of two million elements in no space") {
         // {segments - 1, words}, root struct of 1 pointer, composite list of 2^21 elements of no
@@ -257,7 +257,7 @@ TEST_CASE("claims that the bytes cannot keep are malformed") {
               std::uint64_t{1} | std::uint64_t{7} << 32, std::uint64_t{1} << 23}) {
             put_le(bytes, word);
         }
-        CHECK(why_not(bytes) == ErrorCode::malformed);
+        CHECK(refusal_of(bytes) == ErrorCode::malformed);
         CHECK(kCodec.decode_outcomes(commit_around(bytes)).has_error());
     }
 }

@@ -134,7 +134,7 @@ std::map<std::string, CommandBody> bodies() {
     };
 }
 
-Command command_of(const CommandBody& body) {
+Command first_command_of(const CommandBody& body) {
     Command command;
     command.id = CommandId::from("command-id-00001");
     command.digest = ContentDigest::from("content-digest-1");
@@ -234,7 +234,7 @@ TEST_CASE("commands of the first format stay readable") {
         INFO(name);
         const auto decoded = CapnpCodec().decode_command(*from_hex(kFirstCommands.at(name)));
         REQUIRE(decoded.has_value());
-        CHECK(*decoded == command_of(body));
+        CHECK(*decoded == first_command_of(body));
         kinds.insert(body.index());
     }
     // What was added since then has its own literals.

@@ -6,12 +6,13 @@
 
 #include "core/time.h"
 #include "events/json_output.h"
+#include "tests/events/acme.h"
 #include "tests/support/property.h"
 
 namespace tidings {
 namespace {
 
-const ProgramId kAcme{"acme"};
+using testing::kAcme;
 
 JsonValue json(std::string_view text) {
     INFO(text);

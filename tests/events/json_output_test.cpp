@@ -2,12 +2,13 @@
 
 #include "core/time.h"
 #include "events/json_input.h"
+#include "tests/events/acme.h"
 #include "tests/support/catch.h"
 
 namespace tidings {
 namespace {
 
-const ProgramId kAcme{"acme"};
+using testing::kAcme;
 
 Bitmap bitmap_of(std::initializer_list<std::uint32_t> members) {
     Bitmap out;

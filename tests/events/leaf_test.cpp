@@ -18,17 +18,17 @@ namespace {
 
 using namespace testing;
 
-const CapnpCodec kCodec;
+const CapnpCodec kLeafCodec;
 
 std::string commit_of(std::span<const Outcome> outcomes) {
     Envelope envelope{.sequence = {1}, .last = {outcomes.size()}};
-    return kCodec.encode_commit(envelope, outcomes);
+    return kLeafCodec.encode_commit(envelope, outcomes);
 }
 
 std::vector<std::string> leaves_of(std::string_view record) {
     std::vector<std::string> out;
     const auto read =
-        kCodec.read_leaves(record, [&](std::string_view leaf) { out.emplace_back(leaf); });
+        kLeafCodec.read_leaves(record, [&](std::string_view leaf) { out.emplace_back(leaf); });
     INFO((read ? "" : read.error().detail));
     REQUIRE(read.has_value());
     return out;
@@ -75,7 +75,7 @@ TEST_CASE("a leaf says what was decided, whichever commit it lies in") {
         for (std::size_t i = 0; i < outcomes.size(); ++i) {
             RC_ASSERT(leaves_of(commit_of({&outcomes[i], 1})) ==
                       std::vector<std::string>{together[i]});
-            const auto decoded = kCodec.decode_leaf(together[i]);
+            const auto decoded = kLeafCodec.decode_leaf(together[i]);
             RC_ASSERT(decoded.has_value());
             RC_ASSERT(*decoded == outcomes[i]);
         }
@@ -134,19 +134,19 @@ TEST_CASE("what a later version adds to an outcome is in its leaf") {
 TEST_CASE("a leaf that is not in canonical form, or no leaf, is refused") {
     const Outcome open = first_open("acme", 3);
     const std::string leaf = leaves_of(commit_of({&open, 1}))[0];
-    REQUIRE(kCodec.decode_leaf(leaf).has_value());
-    CHECK_FALSE(kCodec.decode_leaf("").has_value());
-    CHECK_FALSE(kCodec.decode_leaf("12345678").has_value());
-    CHECK_FALSE(kCodec.decode_leaf(leaf + std::string(8, '\0')).has_value());
+    REQUIRE(kLeafCodec.decode_leaf(leaf).has_value());
+    CHECK_FALSE(kLeafCodec.decode_leaf("").has_value());
+    CHECK_FALSE(kLeafCodec.decode_leaf("12345678").has_value());
+    CHECK_FALSE(kLeafCodec.decode_leaf(leaf + std::string(8, '\0')).has_value());
     for (std::size_t cut = 0; cut < leaf.size(); ++cut) {
-        CHECK_FALSE(kCodec.decode_leaf(leaf.substr(0, cut)).has_value());
+        CHECK_FALSE(kLeafCodec.decode_leaf(leaf.substr(0, cut)).has_value());
     }
     std::size_t refused = 0, read = 0;
     for (std::size_t byte = 0; byte < leaf.size(); ++byte) {  // whatever it is, no crash
         for (const unsigned char mask : {0x01, 0x10, 0x80}) {
             std::string flipped = leaf;
             flipped[byte] = static_cast<char>(flipped[byte] ^ mask);
-            (kCodec.decode_leaf(flipped) ? read : refused) += 1;
+            (kLeafCodec.decode_leaf(flipped) ? read : refused) += 1;
         }
     }
     CHECK(refused > 0);

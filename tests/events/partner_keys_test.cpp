@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "tests/events/acme.h"
 #include "tests/events/key_wraps.h"
 #include "tests/support/catch.h"
 #include "tests/support/temporary_directory.h"
@@ -10,8 +11,9 @@
 namespace tidings {
 namespace {
 
-const ProgramId kAcme{"acme"};
-const KeyOwner kGrace{kAcme, {"grace"}}, kAlan{kAcme, {"alan"}};
+using testing::kAcme;
+using testing::kAlan;
+using testing::kGrace;
 
 struct Store {
     testing::TemporaryDirectory directory;

@@ -2,13 +2,14 @@
 
 #include "core/ids.h"
 #include "events/codec.h"
+#include "tests/events/acme.h"
 #include "tests/support/catch.h"
 #include "tests/support/generators.h"
 
 namespace tidings {
 namespace {
 
-const ProgramId kAcme{"acme"};
+using testing::kAcme;
 
 PartnerKey key_of(char fill) {
     PartnerKey key;

@@ -5,6 +5,7 @@
 #include <mutex>
 #include <thread>
 
+#include "tests/events/acme.h"
 #include "tests/events/key_wraps.h"
 #include "tests/support/catch.h"
 #include "tests/support/temporary_directory.h"
@@ -12,8 +13,9 @@
 namespace tidings {
 namespace {
 
-const ProgramId kAcme{"acme"};
-const KeyOwner kGrace{kAcme, {"grace"}}, kAlan{kAcme, {"alan"}};
+using testing::kAcme;
+using testing::kAlan;
+using testing::kGrace;
 
 /// What everybody has appended.
 struct Records {

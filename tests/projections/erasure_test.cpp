@@ -41,7 +41,7 @@ private:
 };
 
 /// Read models, and the outcomes that they were made of.
-struct World {
+struct ErasureWorld {
     testing::TemporaryDirectory directory;
     std::shared_ptr<ToyKeys> keys = std::make_shared<ToyKeys>();
     std::unique_ptr<Models> models = open(directory.path() / "models", keys);
@@ -129,7 +129,7 @@ struct World {
 
 TEST_CASE("what an erasure leaves is the same live, rebuilt with the keys, and without") {
     for (const bool sealed : {true, false}) {
-        World world;
+        ErasureWorld world;
         const EventNumber message = world.live(sealed);
         CHECK(world.found("hopper") == std::vector<std::string>{"grace"});
         CHECK(world.found("xq") == std::vector<std::string>{"grace"});
@@ -159,7 +159,7 @@ TEST_CASE("what an erasure leaves is the same live, rebuilt with the keys, and w
 }
 
 TEST_CASE("the key may be gone before the erasure is folded") {
-    World world;
+    ErasureWorld world;
     world.live(true);
     UpsertPartners renamed;
     renamed.partners.push_back(world.person("grace", "grace@hopper.example", "Grasshopper", true));
@@ -173,29 +173,29 @@ TEST_CASE("the key may be gone before the erasure is folded") {
 }
 
 TEST_CASE("seen and erased within one run, and seen again") {
-    World world;
+    ErasureWorld world;
     world.live(true);
     UpsertPartners fresh;
     fresh.partners.push_back(world.person("new", "new@zebra.example", "Zebra", true));
     world.decide(fresh);
     world.decide(ErasePartner{{"new"}});
-    World::publish(*world.models);
+    ErasureWorld::publish(*world.models);
     CHECK(world.found("zebra").empty());
     fresh.revive = true;
     world.decide(ErasePartner{{"grace"}});
     world.decide(fresh);
-    World::publish(*world.models);
+    ErasureWorld::publish(*world.models);
     CHECK(world.found("zebra") == std::vector<std::string>{"new"});
-    const auto anew = World::open(world.directory.path() / "one commit each", world.keys);
+    const auto anew = ErasureWorld::open(world.directory.path() / "one commit each", world.keys);
     for (const Outcome& outcome : world.outcomes) {
         anew->fold(outcome);
-        World::publish(*anew);
+        ErasureWorld::publish(*anew);
     }
     CHECK(anew->program_digests() == world.models->program_digests());
 }
 
 TEST_CASE("no piece of an erased name is left in the rows of the search, nor of one from before") {
-    World world;
+    ErasureWorld world;
     world.live(true);
     UpsertPartners renamed;
     renamed.partners.push_back(world.person("grace", "grace@hopper.example", "Grizzly", true));
@@ -219,7 +219,7 @@ TEST_CASE("no piece of an erased name is left in the rows of the search, nor of 
 }
 
 TEST_CASE("plain texts of an older log leave the disk") {
-    World world;
+    ErasureWorld world;
     world.live(false);
     const auto on_disk = [&](const std::string& text) {
         for (const auto& file :
@@ -243,7 +243,7 @@ TEST_CASE("plain texts of an older log leave the disk") {
         CHECK_FALSE(on_disk(text));
     }
     world.models.reset();
-    world.models = World::open(world.directory.path() / "models", world.keys);
+    world.models = ErasureWorld::open(world.directory.path() / "models", world.keys);
     CHECK(world.models->partner(kAcme, {"grace"})->erased);
     CHECK(world.found("pat").size() == 20);
 }

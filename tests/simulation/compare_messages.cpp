@@ -50,7 +50,7 @@ MessageStats stats_of(const Message& message) {
     return out;
 }
 
-const char* name_of(RecipientState state) {
+const char* state_words(RecipientState state) {
     switch (state) {
         case RecipientState::all:
             return "all";
@@ -184,7 +184,7 @@ void ProgramComparison::recipients(EventNumber number, const Message& message, R
         expected.push_back(row_words(show(partner(one)), message, one));
     }
     const std::string what =
-        words("recipients of ", number, ' ', simulation::name_of(state), " '", query, '\'');
+        words("recipients of ", number, ' ', state_words(state), " '", query, '\'');
     list(
         what, query.empty() ? small() : 9, expected,
         [&](const PageRequest& page) {

@@ -45,7 +45,8 @@ private:
     void work() {
         for (std::uint64_t seed = next_++; !over(seed); seed = next_++) {
             const Setting setting = setting_of(seed);
-            const Result result = simulation::run(setting, actions_of(setting, options_.actions));
+            const RunResult result =
+                simulation::run(setting, actions_of(setting, options_.actions));
             const std::lock_guard lock(mutex_);
             ++done_;
             counts_.add(result.counts);
@@ -104,12 +105,12 @@ private:
 void show_failure(const Options& options, std::uint64_t seed) {
     const Setting setting = setting_of(seed);
     std::vector<Action> actions = actions_of(setting, options.actions);
-    const Result full = run(setting, actions, options.history);
+    const RunResult full = run(setting, actions, options.history);
     std::printf("\nseed %llu: %s\n", static_cast<unsigned long long>(seed), full.violation.c_str());
     for (const std::string& line : full.history) std::printf("  %s\n", line.c_str());
     if (options.shrink) {
         actions = shrink(setting, std::move(actions));
-        const Result shortest = run(setting, actions, true);
+        const RunResult shortest = run(setting, actions, true);
         std::printf("%s, %u partitions, %u nodes; %zu actions are enough: %s\n",
                     setting.embedded ? "embedded" : "several processes", setting.partitions,
                     setting.nodes, actions.size(), shortest.violation.c_str());

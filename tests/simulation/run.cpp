@@ -4,7 +4,7 @@
 
 namespace tidings::simulation {
 
-Result run(const Setting& setting, const std::vector<Action>& actions, bool tell) {
+RunResult run(const Setting& setting, const std::vector<Action>& actions, bool tell) {
     World world(setting, tell);
     for (const Action& action : actions) {
         world.act(action);

@@ -5,14 +5,14 @@
 
 namespace tidings::simulation {
 
-struct Result {
+struct RunResult {
     std::string violation;  ///< empty: none
     Counts counts;
     std::vector<std::string> history;
 };
 
 /// The actions, then faults off and everything must agree. `tell`: keeps the history.
-Result run(const Setting& setting, const std::vector<Action>& actions, bool tell = false);
+RunResult run(const Setting& setting, const std::vector<Action>& actions, bool tell = false);
 
 /// Leaves out whatever the violation does not need: delta debugging (Zeller, Hildebrandt:
 /// "Simplifying and Isolating Failure-Inducing Input", 2002). REQUIRES: `actions` violate.
