@@ -108,7 +108,7 @@ struct ProcessParts {
 };
 
 struct Process : ProcessParts {
-    Process(const KeyRing& keys, std::set<std::uint32_t> held, int response_timeout_ms = 20'000)
+    Process(const KeyRing& keys, std::set<std::uint32_t> held, int response_timeout_ms = 60'000)
         : ProcessParts(keys, std::move(held)),
           forwarder(broker, {.peer = {.response_timeout_ms = response_timeout_ms}}) {
         add_api_routes(router, broker, {});
