@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "apps/errors.h"
 #include "core/limits.h"
 
 namespace tidings::apps {
@@ -13,8 +14,6 @@ std::uint64_t beginning_of(const Hash256& hash) {
     std::memcpy(&out, hash.bytes.data(), sizeof out);
     return out;
 }
-
-std::string commit_name(Sequence sequence) { return "commit " + std::to_string(sequence.value); }
 
 std::string range_of(const Envelope& envelope) {
     return "commands " + std::to_string(envelope.first.value) + " to " +

@@ -39,7 +39,7 @@ struct ProofsOptions {
     std::vector<std::string> keys;
 };
 
-int print(const Result<std::string>& text) {
+int print_or_report(const Result<std::string>& text) {
     if (!text) return report(text.error());
     std::printf("%s%s", text->c_str(), text->ends_with("\n") ? "" : "\n");
     return kDone;
@@ -287,11 +287,12 @@ Result<std::uint64_t> listed_partitions(const Result<std::string>& list) {
 }
 
 int checkpoint(const ProofsOptions& options) {
-    if (options.url.empty()) return print(of_directory(options, checkpoints_of));
+    if (options.url.empty()) return print_or_report(of_directory(options, checkpoints_of));
     const std::string target = "/v1/audit/checkpoint";
-    if (options.keys_only) return print(listed_keys(ask(options, target)));
+    if (options.keys_only) return print_or_report(listed_keys(ask(options, target)));
     if (options.partition) {
-        return print(ask(options, target + Query().add("partition", options.partition).text()));
+        return print_or_report(
+            ask(options, target + Query().add("partition", options.partition).text()));
     }
     const auto partitions = listed_partitions(ask(options, target));
     if (!partitions) return report(partitions.error());
@@ -301,7 +302,7 @@ int checkpoint(const ProofsOptions& options) {
         if (!note) return report(note.error());
         out += (out.empty() ? "" : "\n") + *note;
     }
-    return print(out);
+    return print_or_report(out);
 }
 
 int prove(const ProofsOptions& options) {
@@ -310,19 +311,20 @@ int prove(const ProofsOptions& options) {
         return report(usage("name an event, or the tree's size with --from"));
     }
     if (options.url.empty()) {
-        return print(grows ? of_directory(options, growth_of)
-                           : of_directory(options, inclusion_of));
+        return print_or_report(grows ? of_directory(options, growth_of)
+                                     : of_directory(options, inclusion_of));
     }
     if (grows) {
         const Query query = Query()
                                 .add("partition", std::to_string(options.partition.value_or(0)))
                                 .add("from", options.from)
                                 .add("to", options.to);
-        return print(ask(options, "/v1/audit/consistency" + query.text()));
+        return print_or_report(ask(options, "/v1/audit/consistency" + query.text()));
     }
     const Query query =
         Query().add("program", encode_segment(options.program)).add("size", options.size);
-    return print(ask(options, "/v1/audit/proofs/" + encode_segment(options.event) + query.text()));
+    return print_or_report(
+        ask(options, "/v1/audit/proofs/" + encode_segment(options.event) + query.text()));
 }
 
 void print_checkpoint(const Checkpoint& checkpoint) {

@@ -20,8 +20,6 @@ namespace {
 /// A snapshot may be removed while its files are linked; then another one is taken.
 constexpr int kSnapshotAttempts = 5;
 
-std::string name_of_commit(Sequence sequence) { return "commit " + std::to_string(sequence.value); }
-
 /// Links what RocksDB never changes, copies the rest.
 Result<void> link_files(const fs::path& from, const fs::path& to) {
     std::error_code error;
@@ -196,8 +194,8 @@ private:
         if (verdict == Verdict::skip) return false;
         if (verdict == Verdict::alarm) {
             return Error{ErrorCode::log_mismatch,
-                         "after " + name_of_commit(at_.sequence) + " the log goes on with " +
-                             name_of_commit(envelope->sequence) + ", which does not continue it",
+                         "after " + commit_name(at_.sequence) + " the log goes on with " +
+                             commit_name(envelope->sequence) + ", which does not continue it",
                          {}};
         }
         const auto outcomes = codec_.decode_outcomes(record.bytes);
@@ -249,7 +247,7 @@ Result<void> check_on_chain(CommitSource& log, const Codec& codec, const Tip& ti
         if (envelope && envelope->hash == tip.hash && envelope->sequence == tip.sequence) return {};
     }
     return Error{ErrorCode::log_mismatch,
-                 name_of_commit(tip.sequence) + " of the read models is not in the log",
+                 commit_name(tip.sequence) + " of the read models is not in the log",
                  {}};
 }
 

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
@@ -23,7 +22,6 @@ using boost::system::error_code;
 
 namespace {
 
-constexpr auto kConnectionWait = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kBodyBuffer = 64 << 10;  ///< a piece of a streamed body at most
 constexpr std::size_t kJoinBytes =
     16 << 10;  ///< smaller bodies are copied behind the head, larger ones gathered
@@ -222,8 +220,7 @@ Connection::Progress Connection::feed(std::size_t limit) {
 
 Task<bool> Connection::fill(std::size_t capacity) {
     const auto [space, size] = buffer_.prepare(capacity);
-    const auto [status, got] =
-        co_await socket_.async_read_some(asio::buffer(space, size), kConnectionWait);
+    const auto [status, got] = co_await socket_.async_read_some(asio::buffer(space, size), kWait);
     buffer_.commit(got);
     // Closed meanwhile: a request that can no longer be answered must not be carried out.
     co_return !status && socket_.is_open();
@@ -235,7 +232,7 @@ Task<bool> Connection::continue_and_fill() {
         expects_continue_ = false;
         static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
         const auto [status, sent] =
-            co_await asio::async_write(socket_, asio::buffer(kContinue), kConnectionWait);
+            co_await asio::async_write(socket_, asio::buffer(kContinue), kWait);
         if (status) co_return false;
     }
     buffer_.reserve(std::min<std::uint64_t>(
@@ -292,7 +289,7 @@ Task<bool> Connection::write_rest(const std::string& body, std::size_t sent) {
         const std::size_t in_body = sent < out_.size() ? 0 : sent - out_.size();
         const std::array<asio::const_buffer, 2> rest = {asio::buffer(out_) + sent,
                                                         asio::buffer(body) + in_body};
-        const auto [status, count] = co_await socket_.async_write_some(rest, kConnectionWait);
+        const auto [status, count] = co_await socket_.async_write_some(rest, kWait);
         if (status) co_return false;
         sent += count;
     }

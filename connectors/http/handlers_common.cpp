@@ -23,12 +23,6 @@ std::optional<T> parse_digits(std::string_view text) {
     return value;
 }
 
-std::string_view trim(std::string_view text) {
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-    return text;
-}
-
 /// Calls `use` for each element of a comma-separated list until it returns false.
 template <class Use>
 void for_each_element(std::string_view list, Use use) {

@@ -2,7 +2,9 @@
 // Request and writes the Response; routes (router.h) say what a handler needs before it runs.
 #pragma once
 
+#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -22,6 +24,8 @@ namespace tidings::http {
 
 template <class T>
 using Task = boost::asio::awaitable<T>;
+/// Waiting in a Task for what tells (error, result).
+inline constexpr auto kWait = boost::asio::as_tuple(boost::asio::use_awaitable);
 
 using tidings::Claims;
 

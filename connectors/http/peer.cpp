@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <boost/algorithm/string/case_conv.hpp>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -41,7 +40,6 @@ using End = PeerAnswer::End;
 
 namespace {
 
-constexpr auto kPeerWait = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kPeerPieceBytes = 64 << 10;  ///< of a streamed answer at most
 constexpr std::size_t kCollectedBytes = 64 << 10;  ///< answers that are longer are streamed
 constexpr std::uint32_t kAnswerHeaderBytes = 64 << 10;
@@ -142,13 +140,13 @@ Task<std::shared_ptr<Link>> connect(const PeerPlace& place, PeerOptions options)
     } else {
         tcp::resolver resolver(executor);
         const std::string port = std::to_string(place.port);
-        const auto [failure, found] = co_await resolver.async_resolve(place.host, port, kPeerWait);
+        const auto [failure, found] = co_await resolver.async_resolve(place.host, port, kWait);
         if (failure) co_return nullptr;
         for (const auto& one : found) endpoints.push_back(one.endpoint());
     }
     auto link = std::make_shared<Link>(executor, place.authority, options);
     link->stream.expires_after(std::chrono::milliseconds(options.connect_timeout_ms));
-    const auto [failure, endpoint] = co_await link->stream.async_connect(endpoints, kPeerWait);
+    const auto [failure, endpoint] = co_await link->stream.async_connect(endpoints, kWait);
     if (failure) co_return nullptr;
     error_code ignored;  // without it small requests go out a little later: no failure
     link->stream.socket().set_option(tcp::no_delay(true), ignored);
@@ -172,7 +170,7 @@ Task<std::optional<End>> send_whole(const PeerRequest& request, Link& link) {
         message.content_length(request.body.size());
     }
     link.start_timer();
-    const auto [status, sent] = co_await beast_http::async_write(link.stream, message, kPeerWait);
+    const auto [status, sent] = co_await beast_http::async_write(link.stream, message, kWait);
     if (!status) co_return std::nullopt;
     co_return sent > 0 ? End::broken : End::unsent;
 }
@@ -186,8 +184,7 @@ Task<std::optional<End>> send_stream(const PeerRequest& request, Link& link,
     message.chunked(true);
     beast_http::request_serializer<beast_http::empty_body> head{message};
     link.start_timer();
-    const auto [failure, sent] =
-        co_await beast_http::async_write_header(link.stream, head, kPeerWait);
+    const auto [failure, sent] = co_await beast_http::async_write_header(link.stream, head, kWait);
     if (failure) co_return End::unsent;
     for (;;) {
         const auto piece = co_await request.stream->read();
@@ -199,12 +196,12 @@ Task<std::optional<End>> send_stream(const PeerRequest& request, Link& link,
         if (!*piece) {
             const auto last = beast_http::make_chunk_last();
             co_await asio::async_write(link.stream, last,
-                                       kPeerWait);  // read_answer() sees a failure
+                                       kWait);  // read_answer() sees a failure
             co_return std::nullopt;
         }
         if ((*piece)->empty()) continue;
         const auto chunk = beast_http::make_chunk(asio::buffer(**piece));
-        const auto [status, written] = co_await asio::async_write(link.stream, chunk, kPeerWait);
+        const auto [status, written] = co_await asio::async_write(link.stream, chunk, kWait);
         if (status || link.is_answering()) {  // a peer that refuses answers before the end
             link.reusable = false;
             co_return std::nullopt;
@@ -228,7 +225,7 @@ Task<Result<std::optional<std::string>>> read_piece(std::shared_ptr<Link> link) 
     body.more = true;
     link->start_timer();
     const auto [status, got] =
-        co_await beast_http::async_read_some(link->stream, link->buffer, parser, kPeerWait);
+        co_await beast_http::async_read_some(link->stream, link->buffer, parser, kWait);
     if (status && status != beast_http::error::need_buffer) {
         co_return error(ErrorCode::io, link->authority + ": " + status.message());
     }
@@ -262,7 +259,7 @@ Task<End> read_answer(std::shared_ptr<Link> link, Response& response) {
     parser.body_limit(boost::none);
     link->start_timer();
     const auto [status, got] =
-        co_await beast_http::async_read_header(link->stream, link->buffer, parser, kPeerWait);
+        co_await beast_http::async_read_header(link->stream, link->buffer, parser, kWait);
     if (status) co_return status == beast::error::timeout ? End::timed_out : End::broken;
     response = head_of(parser);
     const auto length = parser.content_length();

@@ -35,18 +35,12 @@ int hex_digit(char c) {
     return -1;
 }
 
-std::string_view trim_blanks(std::string_view text) {
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-    return text;
-}
-
 /// Cuts the part before `separator` off `rest`.
 std::string_view take(std::string_view& rest, char separator) {
     const std::size_t at = rest.find(separator);
     const std::string_view part = rest.substr(0, at);
     rest = at == std::string_view::npos ? std::string_view() : rest.substr(at + 1);
-    return trim_blanks(part);
+    return trim(part);
 }
 
 /// 2: exact, 1: "type/*", 0: "*/*", -1: no match.
@@ -70,7 +64,7 @@ int weight(std::string_view accept, std::string_view type) {
         while (!range.empty()) {
             std::string_view parameter = take(range, ';');
             if (!equals_ignoring_case(take(parameter, '='), "q")) continue;
-            const std::string_view value = trim_blanks(parameter);
+            const std::string_view value = trim(parameter);
             double parsed = 0;
             const auto end = value.data() + value.size();
             const auto status = std::from_chars(value.data(), end, parsed);
@@ -86,6 +80,12 @@ int weight(std::string_view accept, std::string_view type) {
 }
 
 }  // namespace
+
+std::string_view trim(std::string_view text) {
+    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+    return text;
+}
 
 bool is_utf8(std::string_view text) {
     const auto* at = reinterpret_cast<const unsigned char*>(text.data());
@@ -183,7 +183,7 @@ bool content_type_accepted(std::string_view content_type,
     while (!content_type.empty()) {
         std::string_view parameter = take(content_type, ';');
         if (!equals_ignoring_case(take(parameter, '='), "charset")) continue;
-        std::string_view charset = trim_blanks(parameter);
+        std::string_view charset = trim(parameter);
         if (charset.size() >= 2 && charset.front() == '"' && charset.back() == '"') {
             charset = charset.substr(1, charset.size() - 2);
         }

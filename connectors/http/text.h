@@ -11,6 +11,9 @@
 
 namespace tidings::http {
 
+/// Without the spaces and tabs at both ends.
+std::string_view trim(std::string_view text);
+
 /// Well-formed UTF-8: no surrogates, no overlong forms, nothing beyond U+10FFFF.
 bool is_utf8(std::string_view text);
 /// Code points. REQUIRES: is_utf8(text).

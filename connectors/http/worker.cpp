@@ -4,7 +4,6 @@
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
@@ -20,7 +19,6 @@ using boost::system::error_code;
 
 namespace {
 
-constexpr auto kWorkerWait = asio::as_tuple(asio::use_awaitable);
 constexpr int kMinTickMs = 5;
 constexpr int kMaxTickMs = 100;
 constexpr std::chrono::milliseconds kAcceptPause{
@@ -114,7 +112,7 @@ void Worker::run() {
 
 Task<void> Worker::accept_loop(Worker& worker) {
     for (;;) {
-        auto [status, socket] = co_await worker.acceptor_->async_accept(kWorkerWait);
+        auto [status, socket] = co_await worker.acceptor_->async_accept(kWait);
         if (worker.stopping_) co_return;
         if (!status) {
             worker.start_connection(std::move(socket));
@@ -123,7 +121,7 @@ Task<void> Worker::accept_loop(Worker& worker) {
         if (status == asio::error::operation_aborted) co_return;
         spdlog::warn("http: cannot accept: {}", status.message());
         worker.accept_pause_->expires_after(kAcceptPause);
-        co_await worker.accept_pause_->async_wait(kWorkerWait);
+        co_await worker.accept_pause_->async_wait(kWait);
     }
 }
 
