@@ -54,13 +54,13 @@ std::optional<Kind> kind_of(ErrorCode code) {
             return Kind{422, "Unknown partner"};
         case ErrorCode::rate_limited:
             return Kind{429, "Too many requests"};
+        case ErrorCode::io:
         case ErrorCode::overloaded:
             return Kind{503, "Overloaded"};
         case ErrorCode::not_caught_up:
             return Kind{503, "Not caught up"};
         case ErrorCode::outcome_unknown:
             return Kind{503, "The outcome is not known yet"};
-        case ErrorCode::io:
         case ErrorCode::corruption:
         case ErrorCode::log_mismatch:
         case ErrorCode::newer_format:
@@ -104,6 +104,12 @@ unsigned status_of(ErrorCode code) {
 
 Response problem(const Error& error) {
     const auto kind = kind_of(error.code);
+    if (error.code == ErrorCode::io) {
+        spdlog::error("unavailable: {}", error.detail);
+        return problem({ErrorCode::overloaded,
+                        "the log or the disk does not answer; the server's log says why",
+                        {}});
+    }
     if (!kind) return internal_error(std::string(name_of(error.code)) + ": " + error.detail);
     const ErrorCode shown =
         error.code == ErrorCode::not_a_recipient ? ErrorCode::not_found : error.code;

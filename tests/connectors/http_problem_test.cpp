@@ -37,10 +37,15 @@ TEST_CASE("every code has the status that API.md gives it") {
     }
     CHECK(code_of(problem(error(ErrorCode::not_a_recipient, "why"))) == "not_found");
     for (const ErrorCode code :
-         {ErrorCode::io, ErrorCode::corruption, ErrorCode::log_mismatch, ErrorCode::newer_format}) {
+         {ErrorCode::corruption, ErrorCode::log_mismatch, ErrorCode::newer_format}) {
         CHECK(code_of(problem(error(code, "secret"))) == "internal");
         CHECK(problem(error(code, "secret")).body.find("secret") == std::string::npos);
     }
+    const Response unavailable = problem(error(ErrorCode::io, "secret"));
+    CHECK(unavailable.status == status_of(ErrorCode::io));
+    CHECK(code_of(unavailable) == "overloaded");
+    CHECK_FALSE(header_of(unavailable, "Retry-After").empty());
+    CHECK(unavailable.body.find("secret") == std::string::npos);
 }
 
 }  // namespace tidings::http

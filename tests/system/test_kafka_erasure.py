@@ -260,7 +260,7 @@ def test_what_a_dead_process_left_is_finished_by_another_on_kafka(make_cluster, 
 
     until("the other one has finished them",
           lambda: not any(keys_on_topic(cluster, one) for one in erased()), patience=150)
-    assert "an erasure that was cut off is finished" in second.log()
+    until("it says so", lambda: "an erasure that was cut off is finished" in second.log())
 
 
 def test_a_destroyed_key_leaves_the_brokers_disk_on_kafka(make_cluster, kafka):
@@ -300,6 +300,7 @@ def test_without_brokers_nothing_new_is_sealed_or_erased_on_kafka(own_broker, ma
     process = cluster.process()
     process.start()
     live_some(process)
+    partition, now = position_before(process).split(":")
     own_broker.kill(0)
     assert ok(process.platform().get(PERSON_PATH)).json["email"] == EMAIL
     asked = process.platform().post(PERSON_PATH + "/erasures")
@@ -308,6 +309,9 @@ def test_without_brokers_nothing_new_is_sealed_or_erased_on_kafka(own_broker, ma
                                    {"email": "new@person.example"})
     assert asked.status == 503, asked
     assert ok(process.platform().get(PERSON_PATH)).json["email"] == EMAIL
+    message = at("programs", "acme", "messages", live_message(process))
+    asked = process.owner().get(message, query={"as_of": f"{partition}:{int(now) - 2}"})
+    assert (asked.status, asked.code) == (503, "overloaded"), asked
     own_broker.restart(0)
     until("it takes commands again", lambda: process.platform().post(
         PERSON_PATH + "/erasures").status == 200)
