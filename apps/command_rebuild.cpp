@@ -54,7 +54,7 @@ using PathOf = std::function<Result<fs::path>(PartitionId)>;
 
 /// One Models for each of the logs, in the directory that `path_of` says.
 Result<ModelsSet> open_models(const PathOf& path_of, const LogSet& logs,
-                              const std::shared_ptr<const Keys>& keys) {
+                              const std::shared_ptr<const Keys>& keys, bool bulk) {
     const auto resources = make_store_resources(kRebuildBlockCacheBytes, kRebuildWriteBufferBytes);
     ModelsSet all;
     for (const auto& log : logs) {
@@ -64,6 +64,7 @@ Result<ModelsSet> open_models(const PathOf& path_of, const LogSet& logs,
         options.directory = *path;
         options.resources = resources;
         options.keys = keys;
+        options.bulk = bulk;
         auto models = Models::open(options);
         if (!models) return models.error();
         all.push_back(std::move(*models));
@@ -146,7 +147,7 @@ void print_differences(const ModelsSet& live, const ModelsSet& rebuilt) {
 Result<std::pair<ModelsSet, Hash256>> read_live(const fs::path& data, const LogSet& logs,
                                                 const std::shared_ptr<const Keys>& keys) {
     Result<ModelsSet> live =
-        open_models([&](PartitionId p) { return Generations(data, p).live(); }, logs, keys);
+        open_models([&](PartitionId p) { return Generations(data, p).live(); }, logs, keys, false);
     if (!live) return live.error();
     try {
         const Result<void> followed = follow_logs(logs, *live, "live");
@@ -281,10 +282,13 @@ Result<bool> rebuild(const RebuildOptions& options) {
             [&](PartitionId p) -> Result<fs::path> {
                 return *target / ("p" + std::to_string(p.value));
             },
-            *logs, *keys);
+            *logs, *keys, true);
         if (!rebuilt) return rebuilt.error();
         const Result<void> followed = follow_logs(*logs, *rebuilt, "rebuild");
         if (!followed) return followed.error();
+        for (const auto& partition : *rebuilt) {
+            if (auto ended = partition->end_bulk(); !ended) return ended.error();
+        }
         const auto done = compare(options.data, *logs, *rebuilt, *keys, options.swap);
         if (!done) return done.error();
         compared = *done;

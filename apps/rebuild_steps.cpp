@@ -90,6 +90,9 @@ Result<void> Rebuilds::build(PartitionId partition, bool accept_difference) {
     spdlog::info("partition={} rebuild begins after commit {} in {}", partition.value,
                  build.first.value, build.directory.string());
     if (auto followed = follow(build); !followed) return followed;
+    if (auto ended = build.models->end_bulk(); !ended) {  // the next start merges them
+        spdlog::warn("partition={} {}", partition.value, ended.error().detail);
+    }
     if (auto compared = compare(build, accept_difference); !compared) return compared;
     if (build.compare_again) {
         if (auto paused = pause(kErasureArrives); !paused) return paused;
@@ -126,6 +129,7 @@ Result<void> Rebuilds::open(Build& build) {
     options.resources = options_.resources;
     options.row_memory = options_.row_memory;
     options.keys = options_.keys;
+    options.bulk = true;
     auto models = Models::open(options);
     Result<void> usable;
     if (!models) {

@@ -14,6 +14,7 @@ namespace {
 constexpr std::uint8_t kSetRoaring = 0;  ///< then a portable Roaring bitmap
 constexpr std::uint8_t kSetSmall = 1;    ///< then varint gaps
 constexpr std::size_t kSmallSet = 256;   ///< members up to which gaps are the smaller form
+constexpr std::uint64_t kLongRun = 64;   ///< from here on cheaper to add as a range
 
 std::uint16_t load_u16(const char* at) {
     std::uint16_t value;
@@ -27,6 +28,26 @@ int width_for(std::int64_t value) {
     if (value == static_cast<std::int16_t>(value)) return 2;
     if (value == static_cast<std::int32_t>(value)) return 4;
     return 8;
+}
+
+void add_runs(ByteReader& in, std::uint32_t base, Bitmap& bits) {
+    std::vector<std::uint32_t> members;
+    std::uint64_t next = 0;
+    for (std::uint64_t runs = in.varint(); runs > 0; --runs) {
+        const std::uint64_t gap = in.varint();
+        const std::uint64_t length = (gap & 1) != 0 ? in.varint() + 2 : 1;
+        next += gap >> 1;
+        if (next >= limits::kSetChunk || length > limits::kSetChunk - next)
+            throw StorageFailure("a stored set holds a member beyond its chunk");
+        if (length > kLongRun) {
+            bits.addRange(base + next, base + next + length);
+        } else {
+            for (std::uint64_t i = next; i < next + length; ++i)
+                members.push_back(base + static_cast<std::uint32_t>(i));
+        }
+        next += length;
+    }
+    bits.addMany(members.size(), members.data());
 }
 
 }  // namespace
@@ -80,15 +101,9 @@ void SetChunk::apply(std::string_view operand) {
             case 2:
                 bits.remove(base + in.u16());
                 break;
-            case 3: {
-                const std::uint64_t count = in.varint();
-                const std::string_view raw = in.take(2 * count);
-                std::vector<std::uint32_t> members(count);
-                for (std::size_t i = 0; i < count; ++i)
-                    members[i] = base + load_u16(raw.data() + 2 * i);
-                bits.addMany(count, members.data());
+            case 3:
+                add_runs(in, base, bits);
                 break;
-            }
             default:
                 throw StorageFailure("a stored set holds an unknown operation");
         }
@@ -365,16 +380,25 @@ void set_remove(std::string& operand, std::uint16_t index) {
     out.u8(2);
     out.u16(index);
 }
-namespace {
-void each(std::string& operand, const std::uint16_t* indexes, std::size_t count) {
+void set_add_each(std::string& operand, const std::uint16_t* indexes, std::size_t count) {
+    const auto end_of_run = [&](std::size_t i) {
+        while (i + 1 < count && indexes[i + 1] == indexes[i] + 1) ++i;
+        return i + 1;
+    };
+    std::uint64_t runs = 0;
+    for (std::size_t i = 0; i < count; i = end_of_run(i)) ++runs;
     ByteWriter out(operand);
     out.u8(3);
-    out.varint(count);
-    out.raw({reinterpret_cast<const char*>(indexes), 2 * count});
-}
-}  // namespace
-void set_add_each(std::string& operand, const std::uint16_t* indexes, std::size_t count) {
-    each(operand, indexes, count);
+    out.varint(runs);
+    std::uint64_t next = 0;
+    for (std::size_t i = 0; i < count;) {
+        const std::size_t end = end_of_run(i);
+        const std::uint64_t gap = indexes[i] - next, length = end - i;
+        out.varint(gap << 1 | (length > 1 ? 1 : 0));
+        if (length > 1) out.varint(length - 2);
+        next += gap + length;
+        i = end;
+    }
 }
 void column_set(std::string& operand, std::uint16_t index, std::int64_t value) {
     ByteWriter out(operand);
@@ -389,7 +413,10 @@ void column_add(std::string& operand, std::uint16_t index, std::int64_t delta) {
     out.zigzag(delta);
 }
 void column_increment_each(std::string& operand, const std::uint16_t* indexes, std::size_t count) {
-    each(operand, indexes, count);
+    ByteWriter out(operand);
+    out.u8(3);
+    out.varint(count);
+    out.raw({reinterpret_cast<const char*>(indexes), 2 * count});
 }
 void list_append(std::string& operand, EventNumber number) {
     ByteWriter(operand).varint(number.value);

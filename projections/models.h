@@ -33,6 +33,8 @@ struct ModelsOptions {
     std::shared_ptr<const Keys> keys = {};      ///< of sealed texts; null: none can be read
     bool read_only = false;
     bool scratch = false;  ///< thrown away when closed: what is not flushed then is lost
+    /// Much is folded before it is read, as in a rebuild: files are merged late, until end_bulk().
+    bool bulk = false;
     /// Published work that a kill may leave to be replayed: written out once this many bytes of
     /// rows are pending.
     std::size_t flush_bytes = 16 << 20;
@@ -60,6 +62,9 @@ public:
     virtual void tidy() = 0;
     /// Makes everything published durable. Called by close as well.
     virtual Result<void> flush() = 0;
+    /// Ends ModelsOptions::bulk: merges files in the background, from now on as readers like it. On
+    /// the publishing thread. Errors: io.
+    virtual Result<void> end_bulk() = 0;
     /// Puts a durable copy of everything published into `directory`, which is made; it can be
     /// opened like any other. Shares the files that never change. Errors: io.
     virtual Result<void> snapshot(const std::filesystem::path& directory) = 0;

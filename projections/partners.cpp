@@ -39,19 +39,25 @@ void count_tag(Run& run, std::uint32_t program, const std::string& tag, int delt
     if (row.value == 0) run.erase(key);
 }
 
-void fold_tags(Fold& fold, const PartnerState& before, const PartnerState& after) {
-    const bool was_active = before.status == PartnerStatus::active;
+/// `before`: null for a new partner.
+void fold_tags(Fold& fold, const PartnerState* before, const PartnerState& after) {
+    static const std::vector<std::string> kNone;
+    const bool was_active = before != nullptr && before->status == PartnerStatus::active;
     const bool is_active = after.status == PartnerStatus::active;
-    std::vector<std::string> all;
-    std::set_union(before.tags.begin(), before.tags.end(), after.tags.begin(), after.tags.end(),
-                   std::back_inserter(all));
-    for (const std::string& tag : all) {
-        const bool had = std::binary_search(before.tags.begin(), before.tags.end(), tag);
-        const bool has = std::binary_search(after.tags.begin(), after.tags.end(), tag);
+    const auto change = [&](const std::string& tag, bool had, bool has) {
         if (had != has) change_set(fold.run, tag_set(fold.number, tag), after.ordinal, has);
         const int delta = (has && is_active ? 1 : 0) - (had && was_active ? 1 : 0);
         if (delta != 0) count_tag(fold.run, fold.number, tag, delta);
+    };
+    const std::vector<std::string>& old = before != nullptr ? before->tags : kNone;
+    auto had = old.begin();
+    for (const std::string& tag : after.tags) {
+        for (; had != old.end() && *had < tag; ++had) change(*had, true, false);
+        const bool kept = had != old.end() && *had == tag;
+        change(tag, kept, true);
+        if (kept) ++had;
     }
+    for (; had != old.end(); ++had) change(*had, true, false);
 }
 
 void fold_money(Fold& fold, Metric metric, PartnerOrdinal ordinal, const Money& before,
@@ -108,12 +114,10 @@ void fold_partner(Fold& fold, GramWriter& grams, const PartnerState& state) {
                      NumberRow{state.ordinal.value});
         fold.program.next_ordinal = state.ordinal.value + 1;
     }
-    const PartnerRow none;
-    const PartnerRow& old = before ? *before : none;
+    static const PartnerRow kNew;
+    const PartnerRow& old = before ? *before : kNew;
     fold_status(fold, before.get(), after);
-    PartnerState old_tags = old;
-    if (!before) old_tags.status = PartnerStatus::deleted;
-    fold_tags(fold, old_tags, after);
+    fold_tags(fold, before.get(), after);
     fold_metrics(fold, state.ordinal, old.metrics, after.metrics);
     set_value(fold.run, Key(Table::joined_column, fold.number), state.ordinal, old.joined_at.value,
               after.joined_at.value);

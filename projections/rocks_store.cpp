@@ -50,6 +50,11 @@ Error to_error(const rocksdb::Status& status, const char* doing) {
     return {code_of(status), std::string("read models: ") + doing + ": " + status.ToString(), {}};
 }
 
+constexpr int kMergedFiles = 4;  ///< flushed files that are merged together
+/// In bulk writing they wait until they are as large as the first level, so that what they are
+/// merged with is rewritten seldom; a reader looks into each.
+constexpr int kMergedFilesInBulk = 64;
+
 /// Chunk rows: operands are lists of operations, which concatenate.
 class ChunkMerge final : public rocksdb::MergeOperator {
 public:
@@ -185,6 +190,13 @@ public:
         return {};
     }
 
+    Result<void> end_bulk() override {
+        const rocksdb::Status status =
+            db_->SetOptions({{"level0_file_num_compaction_trigger", std::to_string(kMergedFiles)}});
+        if (!status.ok()) return to_error(status, "end of bulk writing");
+        return {};
+    }
+
     Result<void> snapshot(const std::filesystem::path& directory) override {
         rocksdb::Checkpoint* raw = nullptr;
         rocksdb::Status status = rocksdb::Checkpoint::Create(db_.get(), &raw);
@@ -245,6 +257,13 @@ Result<std::unique_ptr<Store>> open_rocks_store(const StoreOptions& options) {
     std::shared_ptr<StoreResources> resources = options.resources;
     if (!resources) resources = make_store_resources(8 << 20, 16 << 20);
     rocksdb::Options settings = make_options(*resources);
+    settings.level0_file_num_compaction_trigger = kMergedFiles;
+    if (options.bulk) {
+        settings.level0_file_num_compaction_trigger = kMergedFilesInBulk;
+        // also after its end, until the next start: nobody waits while the last ones are merged
+        settings.level0_slowdown_writes_trigger = 2 * kMergedFilesInBulk;
+        settings.level0_stop_writes_trigger = 3 * kMergedFilesInBulk;
+    }
     if (options.scratch) {
         settings.disable_auto_compactions = true;
         settings.avoid_flush_during_shutdown = true;

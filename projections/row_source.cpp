@@ -1,6 +1,8 @@
 #include "projections/row_source.h"
 
 #include <algorithm>
+#include <boost/endian/conversion.hpp>
+#include <cstring>
 
 #include "projections/bytes.h"
 
@@ -35,9 +37,9 @@ RowPtr Run::clone_committed(const Key& key, const RowKind& kind) const {
 }
 
 const RowPtr* Run::load(const Key& key, const RowKind& kind, RowPtr& loaded) const {
-    const auto found = pending_.find(key);
-    if (found == pending_.end()) return committed_.load(key, kind, loaded);
-    Pending& pending = found->second;
+    const auto found = index_.find(key.view());
+    if (found == index_.end()) return committed_.load(key, kind, loaded);
+    Pending& pending = *found->second;
     if (pending.change == Change::merge && !pending.row) {
         pending.row = clone_committed(key, kind);
         kind.apply(pending.row.get(), pending.operand);
@@ -48,14 +50,22 @@ const RowPtr* Run::load(const Key& key, const RowKind& kind, RowPtr& loaded) con
 
 std::vector<Key> Run::changed(const Key& prefix) const {
     std::vector<Key> out;
-    for (const auto& [key, pending] : pending_) {
+    for (const auto& [key, pending] : changes_) {
         if (key.view().starts_with(prefix.view())) out.push_back(key);
     }
     return out;
 }
 
+Run::Pending& Run::pending(const Key& key) {
+    const auto found = index_.find(key.view());
+    if (found != index_.end()) return *found->second;
+    auto& [kept, pending] = changes_.emplace_back(key, Pending{});
+    index_.emplace(kept.view(), &pending);
+    return pending;
+}
+
 void* Run::edit_row(const Key& key, const RowKind& kind) {
-    Pending& pending = pending_[key];
+    Pending& pending = this->pending(key);
     if (!pending.row) {
         if (pending.kind == nullptr) pending.row = clone_committed(key, kind);  // not erased
         if (!pending.row) pending.row = kind.fresh(key);
@@ -68,7 +78,7 @@ void* Run::edit_row(const Key& key, const RowKind& kind) {
 }
 
 void Run::erase(const Key& key) {
-    Pending& pending = pending_[key];
+    Pending& pending = this->pending(key);
     pending = Pending{};
     static const RowKind kErased{};
     pending.kind = &kErased;
@@ -76,12 +86,12 @@ void Run::erase(const Key& key) {
 }
 
 void Run::put_row(const Key& key, const RowKind& kind, RowPtr row) {
-    pending_[key] = Pending{&kind, std::move(row), {}, Change::put};
+    pending(key) = Pending{&kind, std::move(row), {}, Change::put};
 }
 
 void Run::change_row(const Key& key, const RowKind& kind, std::string_view operations,
                      Decode decode) {
-    Pending& pending = pending_[key];
+    Pending& pending = this->pending(key);
     if (pending.change == Change::erase) {
         pending = Pending{&kind, kind.fresh(key), {}, Change::put};
         kind.apply(pending.row.get(), operations);
@@ -101,14 +111,36 @@ void Run::change_row(const Key& key, const RowKind& kind, std::string_view opera
     kind.apply(pending.row.get(), operations);
 }
 
+namespace {
+
+/// 8 bytes of a key from `offset` on, zeros behind its end, as a number that orders as they do.
+std::uint64_t ordered_bytes(std::string_view key, std::size_t offset) {
+    std::uint64_t bytes = 0;
+    if (key.size() > offset)
+        std::memcpy(&bytes, key.data() + offset, std::min<std::size_t>(8, key.size() - offset));
+    return boost::endian::big_to_native(bytes);
+}
+
+}  // namespace
+
 void Run::write_to(StoreBatch& batch) const {
-    std::vector<const std::pair<const Key, Pending>*> sorted;
-    sorted.reserve(pending_.size());
-    for (const auto& entry : pending_) sorted.push_back(&entry);
-    std::sort(sorted.begin(), sorted.end(),
-              [](const auto* a, const auto* b) { return a->first < b->first; });
-    for (const auto* entry : sorted) {
-        const auto& [key, pending] = *entry;
+    struct Place {
+        std::uint64_t first, second;  ///< 16 bytes of the key: most are told apart by them
+        const KeyedChange* change;
+    };
+    std::vector<Place> sorted;
+    sorted.reserve(changes_.size());
+    for (const auto& change : changes_) {
+        const std::string_view key = change.first.view();
+        sorted.push_back({ordered_bytes(key, 0), ordered_bytes(key, 8), &change});
+    }
+    std::sort(sorted.begin(), sorted.end(), [](const Place& a, const Place& b) {
+        if (a.first != b.first) return a.first < b.first;
+        if (a.second != b.second) return a.second < b.second;
+        return a.change->first < b.change->first;
+    });
+    for (const Place& place : sorted) {
+        const auto& [key, pending] = *place.change;
         switch (pending.change) {
             case Change::put:
                 batch.put(key.view(), pending.kind->encode(pending.row.get()));
@@ -124,7 +156,7 @@ void Run::write_to(StoreBatch& batch) const {
 }
 
 void Run::move_to_cache() {
-    for (auto& [key, pending] : pending_) {
+    for (auto& [key, pending] : changes_) {
         if (pending.row) {
             const std::size_t memory = pending.kind->memory(pending.row.get());
             cache_.put(key, std::move(pending.row), memory);
@@ -137,7 +169,8 @@ void Run::move_to_cache() {
 }
 
 void Run::drop() {
-    pending_.clear();
+    index_.clear();
+    changes_.clear();
     release();
 }
 

@@ -1,9 +1,10 @@
 // Decoded rows: from the committed cache and store, or from a run in progress on top of them.
 #pragma once
 
+#include <boost/unordered/unordered_flat_map.hpp>
+#include <deque>
 #include <forward_list>
 #include <memory>
-#include <unordered_map>
 
 #include "core/projection.h"
 #include "projections/chunks.h"
@@ -175,11 +176,11 @@ public:
         change_row(key, row_kind<Row>(), operations, decode);
     }
 
-    std::size_t size() const { return pending_.size(); }
+    std::size_t size() const { return changes_.size(); }
     /// The rows of the last published commit, and the keys of those that this run has changed
     /// since.
     const StoreView& stored() const { return committed_.store(); }
-    bool is_changed(const Key& key) const { return pending_.contains(key); }
+    bool is_changed(const Key& key) const { return index_.contains(key.view()); }
     /// Those that begin so.
     std::vector<Key> changed(const Key& prefix) const;
     /// Everything pending, in key order.
@@ -196,7 +197,11 @@ private:
         std::string operand;
         Change change = Change::put;
     };
+    using KeyedChange = std::pair<const Key, Pending>;
+
     const RowPtr* load(const Key& key, const RowKind& kind, RowPtr& loaded) const override;
+    /// What the run changes about the row; made if it is nothing yet.
+    Pending& pending(const Key& key);
     /// A copy, to be changed; null if there is none.
     RowPtr clone_committed(const Key& key, const RowKind& kind) const;
     void* edit_row(const Key& key, const RowKind& kind);
@@ -206,7 +211,9 @@ private:
 
     const CommittedRows& committed_;
     RowCache& cache_;
-    mutable std::unordered_map<Key, Pending> pending_;
+    std::deque<KeyedChange> changes_;  ///< in the order in which they began
+    boost::unordered_flat_map<std::string_view, Pending*, std::hash<std::string_view>>
+        index_;  ///< of their keys
 };
 
 }  // namespace tidings

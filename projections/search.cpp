@@ -19,14 +19,7 @@ bool is_plain_ascii(std::string_view text) {
                        [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
-/// 1 to 3 bytes and their count in one number.
-std::uint32_t pack(std::string_view gram) {
-    std::uint32_t out = static_cast<std::uint32_t>(gram.size()) << 24;
-    for (const char byte : gram)
-        out = (out & 0xff000000u) | (out << 8 & 0xffff00u) | static_cast<std::uint8_t>(byte);
-    return out;
-}
-
+/// Of the bytes below their count (for_each_gram).
 std::string unpack(std::uint32_t gram) {
     std::string out;
     for (int shift = static_cast<int>(gram >> 24) * 8 - 8; shift >= 0; shift -= 8)
@@ -68,16 +61,20 @@ std::string search_text(const PartnerTexts& partner) {
 
 namespace {
 
-/// Calls `visit` with each gram, as often as it occurs.
+/// Calls `visit` with each gram, as often as it occurs: 1 to 3 bytes below their count.
 template <class F>
 void for_each_gram(std::string_view text, F visit) {
     std::size_t start = 0;
     while (start < text.size()) {
         const std::size_t end = std::min(text.find(kSeparator, start), text.size());
         const std::string_view part = text.substr(start, end - start);
-        for (std::size_t i = 0; i < part.size(); ++i)
-            for (std::size_t size = 1; size <= 3 && i + size <= part.size(); ++size)
-                visit(pack(part.substr(i, size)));
+        for (std::size_t i = 0; i < part.size(); ++i) {
+            std::uint32_t bytes = 0;
+            for (std::uint32_t size = 1; size <= 3 && i + size <= part.size(); ++size) {
+                bytes = bytes << 8 | static_cast<std::uint8_t>(part[i + size - 1]);
+                visit(size << 24 | bytes);
+            }
+        }
         start = end + 1;
     }
 }
@@ -127,7 +124,8 @@ template <class Encode>
 void GramWriter::write(Postings& postings, Encode encode) {
     std::string operations;
     for (auto& [where, indexes] : postings) {
-        std::sort(indexes.begin(), indexes.end());
+        if (!std::is_sorted(indexes.begin(), indexes.end()))  // new partners come in order
+            std::sort(indexes.begin(), indexes.end());
         operations.clear();
         encode(operations, indexes);
         run_.change<SetChunk>(gram_set(program_, unpack(static_cast<std::uint32_t>(where >> 32)))

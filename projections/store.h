@@ -54,6 +54,8 @@ public:
     /// Puts a durable copy of every write so far into `directory`, which is made; its parent is
     /// there. Cheap: files that never change are shared. For the writer. Errors: io.
     virtual Result<void> snapshot(const std::filesystem::path& directory) = 0;
+    /// Ends StoreOptions::bulk: files are merged from now on as readers like it. Errors: io.
+    virtual Result<void> end_bulk() = 0;
     /// Makes older values of the rows of these ranges (first and last key) leave the disk, but for
     /// snapshots. From any thread. Errors: io.
     virtual Result<void> erase_deleted(
@@ -65,6 +67,7 @@ struct StoreOptions {
     std::shared_ptr<StoreResources> resources;
     bool read_only = false;
     bool scratch = false;  ///< thrown away when closed: nothing is compacted or written out for it
+    bool bulk = false;     ///< much is written before it is read: files are merged late
 };
 
 /// RocksDB without a write-ahead log: the log is the commits log (docs/decisions/0001).

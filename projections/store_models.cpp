@@ -14,8 +14,9 @@ namespace tidings {
 namespace {
 
 constexpr std::uint64_t kLayoutVersion =
-    2;  ///< of keys and rows; another one means: rebuild from the log
+    3;  ///< of keys and rows; another one means: rebuild from the log
 constexpr std::size_t kDefaultRowMemory = 64 << 20;
+constexpr std::size_t kBulkFlushBytes = 64 << 20;
 constexpr std::size_t kEvictionSlice = 2'000;  ///< rows looked at while readers wait: some 0.1 ms
 
 Key meta(std::string_view name) { return Key(Table::meta).text(name); }
@@ -30,7 +31,7 @@ StoreModels::StoreModels(std::unique_ptr<Store> store, const ModelsOptions& opti
       facts_(run_),
       tip_(tip),
       tree_(tree::load(*store_)),
-      flush_bytes_(options.flush_bytes),
+      flush_bytes_(options.bulk ? kBulkFlushBytes : options.flush_bytes),
       flushes_at_end_(!options.read_only && !options.scratch) {}
 
 StoreModels::~StoreModels() {
@@ -156,6 +157,11 @@ Result<void> StoreModels::flush() {
     return store_->flush(true);
 }
 
+Result<void> StoreModels::end_bulk() {
+    flush_bytes_ = ModelsOptions{}.flush_bytes;
+    return store_->end_bulk();
+}
+
 Result<void> StoreModels::snapshot(const std::filesystem::path& directory) {
     if (Result<void> flushed = flush(); !flushed) return flushed;
     return store_->snapshot(directory);
@@ -198,7 +204,7 @@ std::shared_ptr<RowMemory> make_row_memory(std::size_t bytes) {
 
 Result<std::unique_ptr<Models>> Models::open(const ModelsOptions& options) {
     Result<std::unique_ptr<Store>> store = open_rocks_store(
-        {options.directory, options.resources, options.read_only, options.scratch});
+        {options.directory, options.resources, options.read_only, options.scratch, options.bulk});
     if (!store) return store.error();
     return open_on(std::move(*store), options);
 }

@@ -29,6 +29,7 @@ public:
     Result<void> snapshot(const std::filesystem::path& directory) override;
     Result<void> erase_deleted(const ProgramId& program) override;
     std::vector<ProgramId> program_ids() const override;
+    Result<void> end_bulk() override;
     std::vector<ModelDigest> digests(const std::atomic<bool>* cancelled) const override;
     std::vector<std::pair<ProgramId, Hash256>> program_digests() const override;
     std::vector<std::string> check() const override;

@@ -54,8 +54,15 @@ TEST_CASE("a set chunk holds what a std::set holds, however its operations were 
                     expected.erase(ordinal);
                     break;
                 default: {
-                    const auto many = *rc::gen::container<std::vector<std::uint16_t>>(
+                    const auto some = *rc::gen::container<std::set<std::uint16_t>>(
                         rc::gen::arbitrary<std::uint16_t>());
+                    std::set<std::uint16_t> with_runs = some;
+                    for (const std::uint16_t first : some) {
+                        const int length = *rc::gen::element(1, 1, 2, 64, 65, 300);
+                        for (int i = first; i < std::min(first + length, 65'536); ++i)
+                            with_runs.insert(static_cast<std::uint16_t>(i));
+                    }
+                    const std::vector<std::uint16_t> many(with_runs.begin(), with_runs.end());
                     set_add_each(operation, many.data(), many.size());
                     for (const std::uint16_t i : many)
                         expected.insert(chunk * limits::kSetChunk + i);
@@ -130,6 +137,9 @@ TEST_CASE("malformed rows are refused, not misread") {
     column_set(beyond, limits::kColumnChunk, 1);
     const std::string_view too_far[] = {beyond};
     CHECK_THROWS_AS(merge_chunk(column.view(), std::nullopt, too_far, 1), StorageFailure);
+    const std::string run_beyond("\x03\x01\x81\x80\x08\x00", 6);  // two from the last but none on
+    const std::string_view runs[] = {run_beyond};
+    CHECK_THROWS_AS(merge_chunk(set_key(0).view(), std::nullopt, runs, 1), StorageFailure);
     CHECK_THROWS_AS(merge_chunk(Key(Table::program, 1).view(), std::nullopt, views, 1),
                     StorageFailure);
 }
