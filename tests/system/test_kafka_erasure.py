@@ -310,7 +310,8 @@ def test_without_brokers_nothing_new_is_sealed_or_erased_on_kafka(own_broker, ma
     assert asked.status == 503, asked
     assert ok(process.platform().get(PERSON_PATH)).json["email"] == EMAIL
     message = at("programs", "acme", "messages", live_message(process))
-    asked = process.owner().get(message, query={"as_of": f"{partition}:{int(now) - 2}"})
+    auditor = process.client(process.token("auditor"))
+    asked = auditor.get(message, query={"as_of": f"{partition}:{int(now) - 2}"})
     assert (asked.status, asked.code) == (503, "overloaded"), asked
     own_broker.restart(0)
     until("it takes commands again", lambda: process.platform().post(
