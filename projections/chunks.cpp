@@ -14,7 +14,7 @@ namespace {
 constexpr std::uint8_t kSetRoaring = 0;  ///< then a portable Roaring bitmap
 constexpr std::uint8_t kSetSmall = 1;    ///< then varint gaps
 constexpr std::size_t kSmallSet = 256;   ///< members up to which gaps are the smaller form
-constexpr std::uint64_t kLongRun = 64;   ///< from here on cheaper to add as a range
+constexpr std::uint64_t kLongRun = 64;   ///< longer ones are cheaper to add as a range
 
 std::uint16_t load_u16(const char* at) {
     std::uint16_t value;
@@ -30,14 +30,25 @@ int width_for(std::int64_t value) {
     return 8;
 }
 
+/// As sets were written up to layout 2.
+void add_indexes(ByteReader& in, std::uint32_t base, Bitmap& bits) {
+    const std::uint64_t count = in.varint();
+    if (count > limits::kSetChunk) throw StorageFailure("a stored set is malformed");
+    const std::string_view raw = in.take(2 * count);
+    std::vector<std::uint32_t> members(count);
+    for (std::size_t i = 0; i < count; ++i) members[i] = base + load_u16(raw.data() + 2 * i);
+    bits.addMany(count, members.data());
+}
+
 void add_runs(ByteReader& in, std::uint32_t base, Bitmap& bits) {
     std::vector<std::uint32_t> members;
     std::uint64_t next = 0;
     for (std::uint64_t runs = in.varint(); runs > 0; --runs) {
         const std::uint64_t gap = in.varint();
-        const std::uint64_t length = (gap & 1) != 0 ? in.varint() + 2 : 1;
+        const std::uint64_t more = (gap & 1) != 0 ? in.varint() : 0;
+        const std::uint64_t length = (gap & 1) != 0 ? more + 2 : 1;
         next += gap >> 1;
-        if (next >= limits::kSetChunk || length > limits::kSetChunk - next)
+        if (more > limits::kSetChunk || next + length > limits::kSetChunk)
             throw StorageFailure("a stored set holds a member beyond its chunk");
         if (length > kLongRun) {
             bits.addRange(base + next, base + next + length);
@@ -102,6 +113,9 @@ void SetChunk::apply(std::string_view operand) {
                 bits.remove(base + in.u16());
                 break;
             case 3:
+                add_indexes(in, base, bits);
+                break;
+            case 4:
                 add_runs(in, base, bits);
                 break;
             default:
@@ -271,6 +285,7 @@ void ColumnChunk::apply(std::string_view operand) {
             }
             case 3: {
                 const std::uint64_t count = in.varint();
+                if (count > limits::kSetChunk) throw StorageFailure("a stored column is malformed");
                 const std::string_view raw = in.take(2 * count);
                 for (std::size_t i = 0; i < count; ++i) {
                     const std::uint16_t index = load_u16(raw.data() + 2 * i);
@@ -388,7 +403,7 @@ void set_add_each(std::string& operand, const std::uint16_t* indexes, std::size_
     std::uint64_t runs = 0;
     for (std::size_t i = 0; i < count; i = end_of_run(i)) ++runs;
     ByteWriter out(operand);
-    out.u8(3);
+    out.u8(4);
     out.varint(runs);
     std::uint64_t next = 0;
     for (std::size_t i = 0; i < count;) {

@@ -6,7 +6,8 @@
 // within the chunk:
 //   set:    1 idx16            add            column: 1 idx16 zigzag          set to
 //           2 idx16            remove                 2 idx16 zigzag          add
-//           3 n run*n          add each               3 n idx16*n             add 1 to each
+//           4 n run*n          add each               3 n idx16*n             add 1 to each
+//           3 n idx16*n        add each, as written up to layout 2
 // A run of neighbours is a varint gap * 2 from the end of the run before, and if there is more than
 // one of them + 1 and a varint length - 2.
 // Lists are varints; an operand is appended to them.
@@ -89,7 +90,7 @@ std::uint32_t set_base(std::string_view key);
 // Operations.
 void set_add(std::string& operand, std::uint16_t index);
 void set_remove(std::string& operand, std::uint16_t index);
-/// `indexes` ascend.
+/// `indexes` ascend, each once.
 void set_add_each(std::string& operand, const std::uint16_t* indexes, std::size_t count);
 void column_set(std::string& operand, std::uint16_t index, std::int64_t value);
 void column_add(std::string& operand, std::uint16_t index, std::int64_t delta);

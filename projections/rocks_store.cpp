@@ -257,13 +257,10 @@ Result<std::unique_ptr<Store>> open_rocks_store(const StoreOptions& options) {
     std::shared_ptr<StoreResources> resources = options.resources;
     if (!resources) resources = make_store_resources(8 << 20, 16 << 20);
     rocksdb::Options settings = make_options(*resources);
-    settings.level0_file_num_compaction_trigger = kMergedFiles;
-    if (options.bulk) {
-        settings.level0_file_num_compaction_trigger = kMergedFilesInBulk;
-        // also after its end, until the next start: nobody waits while the last ones are merged
-        settings.level0_slowdown_writes_trigger = 2 * kMergedFilesInBulk;
-        settings.level0_stop_writes_trigger = 3 * kMergedFilesInBulk;
-    }
+    settings.level0_file_num_compaction_trigger = options.bulk ? kMergedFilesInBulk : kMergedFiles;
+    // Nobody waits while what was written in bulk is merged, be it after the next start.
+    settings.level0_slowdown_writes_trigger = 2 * kMergedFilesInBulk;
+    settings.level0_stop_writes_trigger = 3 * kMergedFilesInBulk;
     if (options.scratch) {
         settings.disable_auto_compactions = true;
         settings.avoid_flush_during_shutdown = true;

@@ -157,6 +157,8 @@ enum class Decode { lazily, now };
 class Run final : public RowSource {
 public:
     Run(const CommittedRows& committed, RowCache& cache) : committed_(committed), cache_(cache) {}
+    Run(const Run&) = delete;
+    Run& operator=(const Run&) = delete;
 
     /// The row, to be changed in place; made if it is not there. Record rows only.
     template <class Row>

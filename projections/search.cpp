@@ -124,8 +124,10 @@ template <class Encode>
 void GramWriter::write(Postings& postings, Encode encode) {
     std::string operations;
     for (auto& [where, indexes] : postings) {
-        if (!std::is_sorted(indexes.begin(), indexes.end()))  // new partners come in order
+        if (!std::is_sorted(indexes.begin(), indexes.end())) {  // new partners come in order
             std::sort(indexes.begin(), indexes.end());
+            indexes.erase(std::unique(indexes.begin(), indexes.end()), indexes.end());
+        }
         operations.clear();
         encode(operations, indexes);
         run_.change<SetChunk>(gram_set(program_, unpack(static_cast<std::uint32_t>(where >> 32)))

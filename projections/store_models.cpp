@@ -15,6 +15,7 @@ namespace {
 
 constexpr std::uint64_t kLayoutVersion =
     3;  ///< of keys and rows; another one means: rebuild from the log
+constexpr std::uint64_t kOldestLayout = 2;  ///< that can be gone on with: it lacks an operation
 constexpr std::size_t kDefaultRowMemory = 64 << 20;
 constexpr std::size_t kBulkFlushBytes = 64 << 20;
 constexpr std::size_t kEvictionSlice = 2'000;  ///< rows looked at while readers wait: some 0.1 ms
@@ -31,7 +32,8 @@ StoreModels::StoreModels(std::unique_ptr<Store> store, const ModelsOptions& opti
       facts_(run_),
       tip_(tip),
       tree_(tree::load(*store_)),
-      flush_bytes_(options.bulk ? kBulkFlushBytes : options.flush_bytes),
+      flush_bytes_(options.flush_bytes),
+      bulk_(options.bulk),
       flushes_at_end_(!options.read_only && !options.scratch) {}
 
 StoreModels::~StoreModels() {
@@ -131,7 +133,7 @@ Result<void> StoreModels::publish(const Tip& tip, std::span<const Hash256> leave
     }
     folded_ = 0;
     unflushed_bytes_ += batch->bytes();
-    if (unflushed_bytes_ < flush_bytes_) return {};
+    if (unflushed_bytes_ < (bulk_ ? kBulkFlushBytes : flush_bytes_)) return {};
     // Everything has moved already: no error of publish's. It is tried again with the next one,
     // whose write meets the reason.
     if (store_->flush(false)) unflushed_bytes_ = 0;
@@ -158,7 +160,7 @@ Result<void> StoreModels::flush() {
 }
 
 Result<void> StoreModels::end_bulk() {
-    flush_bytes_ = ModelsOptions{}.flush_bytes;
+    bulk_ = false;
     return store_->end_bulk();
 }
 
@@ -222,14 +224,14 @@ Result<std::unique_ptr<Models>> Models::open_on(std::unique_ptr<Store> store,
                              "anew (tidings rebuild --swap)",
                          {}};
         }
-        if (layout < kLayoutVersion) {
+        if (layout < kOldestLayout) {
             return Error{ErrorCode::older_format,
                          "the read models in " + options.directory.string() +
                              " have the layout of an older version: serve makes them anew from "
                              "the log, as does tidings rebuild --swap",
                          {}};
         }
-        if (!version && !options.read_only) {
+        if ((!version || layout < kLayoutVersion) && !options.read_only) {
             const std::unique_ptr<StoreBatch> batch = store->new_batch();
             batch->put(meta("version").view(), NumberRow{kLayoutVersion}.encode());
             if (Result<void> written = store->write(*batch); !written) return written.error();

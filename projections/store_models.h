@@ -93,7 +93,8 @@ private:
     Tip tip_;
     merkle::Frontier tree_;
     std::uint64_t folded_ = 0;  ///< outcomes since the last publish
-    std::size_t flush_bytes_;
+    const std::size_t flush_bytes_;
+    bool bulk_;
     std::size_t unflushed_bytes_ = 0;
     bool flushes_at_end_;
 };

@@ -43,6 +43,12 @@ public:
         REQUIRE((*store)->write(*batch).has_value());
         REQUIRE((*store)->flush(true).has_value());
     }
+    std::uint64_t layout(const fs::path& models) const {
+        const auto store = open_rocks_store({models, nullptr});
+        if (!store) FAIL(store.error().detail);
+        return NumberRow::decode((*store)->get(Key(Table::meta).text("version").view()).value())
+            .value;
+    }
     /// Of the live ones.
     fs::path copy() const {
         const fs::path to = path() / "copy";
@@ -116,6 +122,20 @@ TEST_CASE("read models of an older layout are made anew, and stay until that is 
         CHECK_FALSE(fs::exists(snapshots_directory(data.path(), kRebuilt) / "2"));
     }
     data.check(*start_node(node_options(data.path())));
+}
+
+TEST_CASE("read models that lack nothing but an operation are gone on with") {
+    const RebuildsData data;
+    const fs::path first = data.generations().live().value();
+    const std::uint64_t now = data.layout(first);
+    data.set_layout(first, 2);
+    {
+        const auto node = start_node(node_options(data.path()));
+        data.check(*node);
+    }
+    CHECK(data.generations().live().value() == first);
+    CHECK(data.layout(first) == now);
+    CHECK(now > 2);  // the older version refuses them
 }
 
 TEST_CASE("read models of a newer layout are refused and left alone") {

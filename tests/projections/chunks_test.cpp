@@ -79,6 +79,16 @@ TEST_CASE("a set chunk holds what a std::set holds, however its operations were 
     });
 }
 
+TEST_CASE("members that layout 2 added are still read") {
+    const std::string operand("\x03\x03\x05\x00\x02\x00\xff\xff", 8);
+    const std::string_view views[] = {operand};
+    const Key key = set_key(1);
+    const SetChunk row =
+        SetChunk::decode(set_base(key.view()), merge_chunk(key.view(), std::nullopt, views, 1));
+    CHECK(row.bits == Bitmap::bitmapOf(3, limits::kSetChunk + 2, limits::kSetChunk + 5,
+                                       2 * limits::kSetChunk - 1));
+}
+
 TEST_CASE("large set chunks take the Roaring form and come back") {
     SetChunk chunk{2 * limits::kSetChunk, {}};
     for (std::uint32_t i = 0; i < limits::kSetChunk; i += 3) chunk.bits.add(chunk.base + i);
@@ -137,9 +147,17 @@ TEST_CASE("malformed rows are refused, not misread") {
     column_set(beyond, limits::kColumnChunk, 1);
     const std::string_view too_far[] = {beyond};
     CHECK_THROWS_AS(merge_chunk(column.view(), std::nullopt, too_far, 1), StorageFailure);
-    const std::string run_beyond("\x03\x01\x81\x80\x08\x00", 6);  // two from the last but none on
-    const std::string_view runs[] = {run_beyond};
-    CHECK_THROWS_AS(merge_chunk(set_key(0).view(), std::nullopt, runs, 1), StorageFailure);
+    const std::string of_sets[] = {
+        {"\x04\x01\x80\x80\x08", 5},                                    // behind the chunk
+        {"\x04\x01\xff\xff\x07\x00", 6},                                // reaches beyond it
+        {"\x04\x01\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 13},   // without end
+        {"\x03\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01\x00\x00", 13}};  // more than fit
+    for (const std::string& operand : of_sets) {
+        const std::string_view view[] = {operand};
+        CHECK_THROWS_AS(merge_chunk(set_key(0).view(), std::nullopt, view, 1), StorageFailure);
+    }
+    const std::string_view of_column[] = {of_sets[3]};
+    CHECK_THROWS_AS(merge_chunk(column.view(), std::nullopt, of_column, 1), StorageFailure);
     CHECK_THROWS_AS(merge_chunk(Key(Table::program, 1).view(), std::nullopt, views, 1),
                     StorageFailure);
 }
