@@ -14,6 +14,7 @@ using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kBrokerPatience{15};  ///< with brokers that do not deliver
 constexpr std::chrono::milliseconds kRetry{100};
+constexpr int kQueuedKib = 128 * 1024;  ///< an audit reads partitions, one by one, and no more
 
 class EmbeddedRecords final : public AuditedLog {
 public:
@@ -133,7 +134,8 @@ Result<std::shared_ptr<Clients>> connect(const kafka::Settings& settings) {
 }
 
 Result<std::vector<std::unique_ptr<AuditedLog>>> open_kafka(const Config& config) {
-    const kafka::Settings settings = kafka_settings(config);
+    kafka::Settings settings = kafka_settings(config);
+    settings.queued_kib = kQueuedKib;
     const auto connected = connect(settings);
     if (!connected) return connected.error();
     const std::shared_ptr<Clients>& clients = *connected;

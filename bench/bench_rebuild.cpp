@@ -204,6 +204,14 @@ void run_peer(const Environment& environment, const KafkaBroker& broker, std::ui
     }
 }
 
+/// The only partition, as `tidings audit` reads it.
+std::unique_ptr<apps::AuditedLog> audited_log(const KafkaBroker& broker) {
+    apps::Config config;
+    config.cluster_brokers = broker.settings().brokers;
+    config.cluster_prefix = broker.settings().prefix;
+    return std::move(value_of(apps::open_audited_logs(config), "log on Kafka").front());
+}
+
 OnKafka run_on_kafka(const Environment& environment, std::uint64_t partners, int repeats) {
     OnKafka runs;
     const KafkaBroker broker(environment, "rebuild");
@@ -227,7 +235,8 @@ OnKafka run_on_kafka(const Environment& environment, std::uint64_t partners, int
         const double records_per_second = consume_all(broker.brokers(), topic, {0}, to);
         auto log = value_of(apps::open_kafka_log(broker.settings(), genesis), "log on Kafka");
         const Rebuilt done = rebuild(*log, environment.fresh("rebuilt"), last);
-        const double decode_s = decode_all(*log, last);
+        log.reset();
+        const double decode_s = decode_all(*audited_log(broker), last);
         const auto bytes = static_cast<double>(done.cost.bytes);
         runs.decoded.push_back(bytes / decode_s);
         runs.limit.push_back(records_per_second * bytes / static_cast<double>(to.front()));

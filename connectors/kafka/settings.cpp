@@ -58,13 +58,14 @@ std::vector<Property> defaults(const Settings& settings, ClientKind kind) {
                                {"message.timeout.ms", "0"},
                                {"linger.ms", "0"}});
     } else {
-        out.insert(out.end(), {{"group.id", settings.prefix},  // assign() wants one; never joined
-                               {"enable.auto.commit", "false"},
-                               {"enable.auto.offset.store", "false"},
-                               {"auto.offset.reset", "error"},
-                               {"isolation.level", "read_uncommitted"},
-                               {"fetch.wait.max.ms", "250"},
-                               {"queued.max.messages.kbytes", "16384"}});
+        out.insert(out.end(),
+                   {{"group.id", settings.prefix},  // assign() wants one; never joined
+                    {"enable.auto.commit", "false"},
+                    {"enable.auto.offset.store", "false"},
+                    {"auto.offset.reset", "error"},
+                    {"isolation.level", "read_uncommitted"},
+                    {"fetch.wait.max.ms", "250"},
+                    {"queued.max.messages.kbytes", std::to_string(settings.queued_kib)}});
     }
     return out;
 }

@@ -17,6 +17,10 @@ struct Settings {
     std::string prefix = "tidings";                               ///< of every topic's name
     std::vector<std::pair<std::string, std::string>> properties;  ///< librdkafka's, by name
     std::string client_id;                                        ///< in the broker's logs
+    /// What a consumer fetches ahead of its reader, in KiB a partition. Also its pace: librdkafka
+    /// before 2.2 that finds so much queued fetches nothing for a second (its issue 2879), and thus
+    /// reads not much more than this in a second.
+    int queued_kib = 32 * 1024;
 };
 
 enum class ClientKind { producer, consumer };

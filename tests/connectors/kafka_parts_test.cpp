@@ -58,6 +58,10 @@ TEST_CASE("other properties of librdkafka pass through; those it does not know a
         CHECK(setting_of(settings, kind, "bootstrap.servers") == "127.0.0.1:1");
     }
     CHECK(setting_of(settings, ClientKind::producer, "linger.ms") == "7");
+    settings.queued_kib = 4096;
+    CHECK(setting_of(settings, ClientKind::consumer, "queued.max.messages.kbytes") == "4096");
+    settings.properties = {{"queued.max.messages.kbytes", "8192"}};
+    CHECK(setting_of(settings, ClientKind::consumer, "queued.max.messages.kbytes") == "8192");
     for (const auto& wrong : {std::pair{"no.such.thing", "1"}, std::pair{"linger.ms", "soon"}}) {
         settings.properties = {wrong};
         const auto refused = check(settings);
