@@ -99,16 +99,16 @@ def test_an_export_while_opens_arrive_is_of_its_position(wide, tmp_path):
 
     def flood():
         platform = server.platform()
-        for begin in range(0, len(unopened), 200):
+        for begin in range(0, len(unopened), 25):
             if done.is_set():
                 return
-            record_opens(platform, "acme", [(message, p) for p in unopened[begin:begin + 200]])
+            record_opens(platform, "acme", [(message, p) for p in unopened[begin:begin + 25]])
 
     writer = threading.Thread(target=flood)
     writer.start()
     try:
         seen = []
-        for _ in range(5):
+        for _ in range(3):
             for table in ("recipients", "opens"):
                 answer = ok(auditor.get(path_of(table), query={"message": message}))
                 opens = len(re.findall(rb'"opened_at":"', answer.body))
