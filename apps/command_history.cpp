@@ -39,9 +39,12 @@ void add_place_options(CLI::App& command, PlaceOptions& options) {
 }
 
 void add_as_of_option(CLI::App& command, std::string& as_of) {
-    command.add_option(
-        "--as-of", as_of,
-        "a position, PARTITION:SEQUENCE, or a time: the last commit at or before it");
+    command
+        .add_option("--as-of", as_of,
+                    "a position, PARTITION:SEQUENCE, or a time: the last commit at or before it")
+        ->check([](const std::string& text) {
+            return std::string(text.empty() ? "neither a position nor a time" : "");
+        });
 }
 
 void tell_cost(PartitionId partition, const Past& past) {

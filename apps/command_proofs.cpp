@@ -353,6 +353,17 @@ int check_outcome(const std::string& proof, const std::vector<VerifierKey>& keys
     return kDone;
 }
 
+/// Of several notes that were kept, the one about the proof's tree, where that can be told.
+std::string note_for(const std::string& proof, const std::vector<std::string>& notes) {
+    const auto json = parse_json(proof);
+    const std::string newer = json ? json->text_of("checkpoint") : "";
+    const std::string origin = newer.substr(0, newer.find('\n') + 1);
+    for (const std::string& note : notes) {
+        if (note.starts_with(origin)) return note;
+    }
+    return notes.empty() ? "" : notes.front();
+}
+
 int check_growth(const std::string& proof, const std::string& earlier,
                  const std::vector<VerifierKey>& keys) {
     if (earlier.empty()) {
@@ -360,9 +371,11 @@ int check_growth(const std::string& proof, const std::string& earlier,
             usage("the proof is about a tree that grew: name the checkpoint of its "
                   "earlier size, --checkpoint FILE"));
     }
-    const auto note = read_text_file(earlier);
-    if (!note) return report(note.error());
-    const auto grown = check_consistency(proof, *note, keys);
+    const auto text = read_text_file(earlier);
+    if (!text) return report(text.error());
+    const auto notes = split_notes(*text);
+    if (!notes) return report({notes.error().code, earlier + ": " + notes.error().detail, {}});
+    const auto grown = check_consistency(proof, note_for(proof, *notes), keys);
     if (!grown) return report(grown.error());
     std::printf("ok     no outcome of the tree of %llu leaves was changed or removed since\n",
                 static_cast<unsigned long long>(grown->from.size));

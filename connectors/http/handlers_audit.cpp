@@ -141,6 +141,10 @@ struct Place {
 Result<Place> find_event(const Api& api, const Request& request) {
     const std::string& id = request.parameters[0];
     const auto partition = partition_of_event(api.broker, request);
+    if (!partition && !asked_program(request)) {
+        return error(ErrorCode::not_found,
+                     "no such event, or of a program that its id does not tell: ?program=…");
+    }
     if (!partition) return no_event();
     if (!api.broker.holds(*partition)) return not_held(*partition);
     const ReadModelsPtr held = api.broker.read(*partition);

@@ -221,7 +221,7 @@ def test_show(server):
             assert "commits behind it" in text.stderr
     replied = run("show", "conversation", message, "grace", "--data", server.directory).stdout
     assert "Yes" in replied
-    for wrong in (["--as-of", "0"], ["--as-of", before.split(":")[0] + ":99999"]):
+    for wrong in (["--as-of", ""], ["--as-of", "0"], ["--as-of", before.split(":")[0] + ":99999"]):
         assert run("show", "inbox", "grace", "--data", server.directory, *wrong).returncode == 2
     assert run("show", "inbox", "nobody", "--data", server.directory).returncode == 1
     # what the commands made for it is gone

@@ -149,7 +149,7 @@ def check_with_go(listed, proofs, grown):
 
 def test_check_proof_needs_the_key_alone(server, auditor, tmp_path):
     message = play(server)[0]
-    keys, old, new = (tmp_path / name for name in ("keys", "old", "new"))
+    keys, old, new, everything = (tmp_path / name for name in ("keys", "old", "new", "all"))
     said = run("audit", "checkpoint", "--url", server.url, "--token", auditor.token, "--vkey")
     keys.write_text(said.stdout)
     assert said.stdout.split() == [listed["key"] for listed in checkpoints(auditor)]
@@ -159,6 +159,8 @@ def test_check_proof_needs_the_key_alone(server, auditor, tmp_path):
     note = ok(auditor.get("/v1/audit/checkpoint", query={"partition": partition}))
     assert note.headers["Content-Type"].startswith("text/plain")
     old.write_bytes(note.body)
+    everything.write_text(run("audit", "checkpoint", "--url", server.url, "--token",
+                              auditor.token).stdout)
 
     def check(document, *options):
         file = tmp_path / "proof.json"
@@ -192,6 +194,7 @@ def test_check_proof_needs_the_key_alone(server, auditor, tmp_path):
     status, said = check(grown, "--checkpoint", old)
     assert status == 0 and f"tree of {one['size']} leaves" in said
     assert check(grown)[0] == 2  # which earlier tree?
+    assert check(grown, "--checkpoint", everything) == (status, said)  # among those of the others
     lie = json.loads(grown)
     lie["path"][0] = base64.b64encode(bytes(32)).decode()
     assert check(lie, "--checkpoint", old)[0] == 1
