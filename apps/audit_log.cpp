@@ -36,6 +36,33 @@ private:
     const std::unique_ptr<EmbeddedLogReader> reader_;
 };
 
+/// What can be read of a damaged partition, if anything, and then why not more.
+class DamagedRecords final : public AuditedLog {
+public:
+    DamagedRecords(std::unique_ptr<EmbeddedLogReader> readable, const Genesis& genesis, Error why)
+        : readable_(std::move(readable)), genesis_(genesis), why_(std::move(why)) {}
+    const Genesis& genesis() const override { return genesis_; }
+    Result<void> read_commands(CommandPosition from, std::size_t max_bytes,
+                               std::vector<CommandRecord>& out) override {
+        if (!readable_) return why_;
+        return readable_->read_commands(from, max_bytes, out);
+    }
+    Result<void> read_commits(LogPosition from, std::size_t max_bytes,
+                              std::vector<CommitRecord>& out) override {
+        if (!readable_) return why_;
+        const std::size_t before = out.size();
+        const auto read = readable_->read_commits(from, max_bytes, out);
+        return read && out.size() > before ? read : why_;
+    }
+    Result<LogPosition> end_of_commits() override { return kUnknownEnd; }
+    bool is_exact() const override { return true; }
+
+private:
+    const std::unique_ptr<EmbeddedLogReader> readable_;
+    const Genesis genesis_;
+    const Error why_;
+};
+
 /// What the partitions share. The producer asks administrative questions only.
 struct Clients {
     std::unique_ptr<kafka::Producer> producer;
@@ -151,6 +178,58 @@ Result<std::vector<std::unique_ptr<AuditedLog>>> open_kafka(const Config& config
     return logs;
 }
 
+struct OpenedPartition {
+    std::unique_ptr<EmbeddedLogReader> reader;  ///< null: nothing of it can be read
+    std::optional<Error> damage;
+};
+
+/// Errors: io, newer_format.
+Result<OpenedPartition> open_partition(const std::filesystem::path& directory) {
+    OpenedPartition out;
+    auto whole = EmbeddedLogReader::open(directory, EmbeddedLogReader::Mode::follow);
+    if (whole) {
+        out.reader = std::move(*whole);
+        if (const auto end = out.reader->end_of_commits(); !end) out.damage = end.error();
+    } else {
+        out.damage = whole.error();
+        auto part = EmbeddedLogReader::open(directory, EmbeddedLogReader::Mode::damaged);
+        if (part) out.reader = std::move(*part);
+    }
+    if (out.damage && out.damage->code != ErrorCode::corruption) return *out.damage;
+    return out;
+}
+
+Result<std::vector<std::unique_ptr<AuditedLog>>> open_damaged(const std::filesystem::path& data) {
+    const auto count = count_partitions(data);
+    if (!count) return count.error();
+    std::vector<OpenedPartition> opened;
+    const Genesis* known = nullptr;
+    for (std::uint32_t p = 0; p < *count; ++p) {
+        auto one = open_partition(log_directory(data, PartitionId{p}));
+        if (!one) return one.error();
+        opened.push_back(std::move(*one));
+        if (opened.back().reader) known = &opened.back().reader->genesis();
+    }
+    if (known == nullptr) return *opened.front().damage;
+    std::vector<std::unique_ptr<AuditedLog>> logs;
+    for (std::uint32_t p = 0; p < *count; ++p) {
+        auto& [reader, damage] = opened[p];
+        Genesis genesis = reader ? reader->genesis() : *known;
+        if (!reader) genesis.partition = PartitionId{p};
+        if (genesis.partition.value != p || genesis.log != known->log) {
+            return mismatch(log_directory(data, PartitionId{p}).string() +
+                            " is of another log or partition");
+        }
+        if (damage) {
+            logs.push_back(
+                std::make_unique<DamagedRecords>(std::move(reader), genesis, std::move(*damage)));
+        } else {
+            logs.push_back(std::make_unique<EmbeddedRecords>(std::move(reader)));
+        }
+    }
+    return logs;
+}
+
 }  // namespace
 
 Result<std::unique_ptr<AuditedLog>> open_kafka_log(const kafka::Settings& settings,
@@ -170,6 +249,18 @@ Result<std::vector<std::unique_ptr<AuditedLog>>> open_audited_logs(const Config&
         logs.push_back(std::make_unique<EmbeddedRecords>(std::move(reader)));
     }
     return logs;
+}
+
+Result<std::vector<std::unique_ptr<AuditedLog>>> open_logs_to_verify(const Config& config) {
+    auto logs = open_audited_logs(config);
+    Result<void> whole = logs ? Result<void>() : Result<void>(logs.error());
+    for (std::size_t p = 0; whole && p < logs->size(); ++p) {
+        if (const auto end = (*logs)[p]->end_of_commits(); !end) whole = end.error();
+    }
+    if (whole) return logs;
+    const bool embedded = config.cluster_brokers.empty();
+    if (!embedded || whole.error().code != ErrorCode::corruption) return whole.error();
+    return open_damaged(config.data);
 }
 
 }  // namespace tidings::apps

@@ -2,6 +2,7 @@
 // (stopped, or beside the process that serves) or on Kafka.
 #pragma once
 
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -29,6 +30,11 @@ public:
 /// set.
 /// Errors: usage (no log), io, log_mismatch, corruption, newer_format.
 Result<std::vector<std::unique_ptr<AuditedLog>>> open_audited_logs(const Config& config);
+
+/// The same to tell where a log is damaged: an embedded partition that does not open, or not whole,
+/// can be read up to there, and then reports what is wrong with it. Its end is kUnknownEnd.
+inline constexpr LogPosition kUnknownEnd{std::numeric_limits<std::uint64_t>::max()};
+Result<std::vector<std::unique_ptr<AuditedLog>>> open_logs_to_verify(const Config& config);
 
 /// One partition on Kafka, with clients of its own. Errors: usage, io.
 Result<std::unique_ptr<AuditedLog>> open_kafka_log(const kafka::Settings& settings,

@@ -75,7 +75,9 @@ Result<std::vector<LogPosition>> ends_of(const Logs& logs) {
 void for_each_partition(const std::string& label, const std::vector<LogPosition>& ends,
                         const std::function<void(std::size_t, std::atomic<std::uint64_t>&)>& work) {
     std::uint64_t total = 0;
-    for (const LogPosition end : ends) total += end.value == 0 ? 0 : end.value - 1;
+    for (const LogPosition end : ends) {
+        if (end != kUnknownEnd && end.value > 0) total += end.value - 1;
+    }
     std::vector<std::atomic<std::uint64_t>> done(ends.size());
     std::atomic<std::size_t> next = 0, finished = 0;
     const std::size_t count =
@@ -250,7 +252,7 @@ void tell_uncovered(const Logs& logs, const CheckpointsByPartition& checkpoints)
 int verify(const AuditOptions& options) {
     const Result<Config> config = named_config(options);
     if (!config) return report(config.error());
-    const Result<Logs> logs = open_audited_logs(*config);
+    const Result<Logs> logs = open_logs_to_verify(*config);
     if (!logs) return report(logs.error());
     auto checkpoints = named_checkpoints(options, *config, logs->front()->genesis());
     if (!checkpoints) return report(checkpoints.error());
@@ -430,6 +432,7 @@ void add_audit_command(CLI::App& app, Chosen& chosen) {
         "compare with the outcomes in the log; exit status 1 if any differs.");
     const auto to_redecide = add_options(*again);
     again->add_option("--most", to_redecide->most, "differences to show; all are counted")
+        ->check(CLI::NonNegativeNumber)
         ->capture_default_str();
     again->callback(
         [to_redecide, &chosen] { chosen = [to_redecide] { return redecide(*to_redecide); }; });

@@ -208,6 +208,13 @@ Result<std::vector<std::unique_ptr<EmbeddedLogReader>>> open_log_readers(
         auto reader = EmbeddedLogReader::open(log_directory(data, PartitionId{i}), mode);
         if (!reader) return reader.error();
         const Genesis& genesis = (*reader)->genesis();
+        if (genesis.partition == PartitionId{i} && genesis.partitions > *count) {
+            return Error{ErrorCode::log_mismatch,
+                         log_directory(data).string() + " holds " + std::to_string(*count) +
+                             " of the log's " + std::to_string(genesis.partitions) +
+                             " partitions: restore those that are missing",
+                         {}};
+        }
         if (genesis.partition != PartitionId{i} || genesis.partitions != *count ||
             (i > 0 && genesis.log != readers.front()->genesis().log)) {
             return Error{ErrorCode::log_mismatch,

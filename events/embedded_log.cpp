@@ -254,9 +254,11 @@ Result<void> EmbeddedLogCopy::finish() { return tables_->flush(); }
 
 Result<std::unique_ptr<EmbeddedLogReader>> EmbeddedLogReader::open(
     const std::filesystem::path& directory, Mode mode, std::shared_ptr<LogResources> resources) {
-    auto tables = LogTables::open(
-        directory, mode == Mode::follow ? LogTables::Mode::follow : LogTables::Mode::offline, false,
-        or_default(std::move(resources)));
+    const auto mode_of_tables = mode == Mode::follow    ? LogTables::Mode::follow
+                                : mode == Mode::damaged ? LogTables::Mode::damaged
+                                                        : LogTables::Mode::offline;
+    auto tables =
+        LogTables::open(directory, mode_of_tables, false, or_default(std::move(resources)));
     if (!tables) return tables.error();
     auto genesis = (*tables)->genesis();
     if (!genesis) return genesis.error();

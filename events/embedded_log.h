@@ -127,6 +127,8 @@ public:
                   ///< directory
         follow,   ///< while a process writes: refresh() sees more. May see a commit that is not yet
                   ///< synced
+        damaged,  ///< offline, and of the write-ahead log what lies before the damage: to say where
+                  ///< a log is damaged that the others do not open
     };
     /// Errors: as EmbeddedLog::open.
     static Result<std::unique_ptr<EmbeddedLogReader>> open(

@@ -59,9 +59,12 @@ rocksdb::Options database_options(const LogResources& resources, LogTables::Mode
     options.create_missing_column_families = create;
     // The default recovery stops at a flipped byte and silently drops every synced record behind
     // it. The strictest one is tried first, so that a tail that is cut off does not go unnoticed.
-    options.wal_recovery_mode = mode == LogTables::Mode::write
-                                    ? rocksdb::WALRecoveryMode::kAbsoluteConsistency
-                                    : rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+    options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+    if (mode == LogTables::Mode::write) {
+        options.wal_recovery_mode = rocksdb::WALRecoveryMode::kAbsoluteConsistency;
+    } else if (mode == LogTables::Mode::damaged) {
+        options.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
+    }
     options.atomic_flush = true;  // both tables cover the same commits, and the WAL is free at once
     options.write_buffer_manager = resources.write_buffers;
     options.max_total_wal_size = 2 * resources.write_buffer_bytes;
@@ -165,6 +168,7 @@ rocksdb::Status LogTables::open_database(rocksdb::Options options, Mode mode) {
             status = rocksdb::DB::Open(options, path, families, &handles, &db);
             break;
         case Mode::offline:
+        case Mode::damaged:
             status = rocksdb::DB::OpenForReadOnly(options, path, families, &handles, &db);
             break;
         case Mode::follow:

@@ -24,7 +24,7 @@ namespace tidings {
 /// Not thread-safe, but for reads among each other.
 class LogTables {
 public:
-    enum class Mode { write, offline, follow };
+    enum class Mode { write, offline, follow, damaged };
 
     /// `create`: an empty database if there is none; mode write only.
     /// Errors: not_found, corruption, io.

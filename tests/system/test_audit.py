@@ -41,6 +41,43 @@ def test_damaged(fleet, server):
             assert len((result.stdout + result.stderr).strip()) > 20
 
 
+def test_damaged_files_are_told_with_their_position(fleet, server):
+    """In the write-ahead log as well as in tables; the other partitions are verified all the same."""
+    make_program(server)
+    for number in range(60):
+        send(server.owner(), subject=f"News {number}", body="b" * 2000)
+    assert server.stop() == 0
+    sound = verify(server)[1]
+    busy = next(p for p in sound["partitions"] if p["commits"] > 0)
+    name = f"p{busy['partition']}"
+    reported = set()
+    for kind in (".log", ".sst"):
+        for part in (0.2, 0.4, 0.6, 0.8):
+            copy = copy_of(fleet, server)
+            files = sorted((copy.directory / "log" / name).glob("*" + kind),
+                           key=lambda file: -file.stat().st_size)
+            if not files or files[0].stat().st_size < 10_000:
+                continue
+            flip(files[0], int(files[0].stat().st_size * part))
+            status, found = verify(copy)
+            assert (status, found["sound"]) == (1, False), (kind, part)
+            for before, now in zip(sound["partitions"], found["partitions"], strict=True):
+                if now["partition"] != busy["partition"]:
+                    assert now == before
+                    continue
+                assert now["fault"]["detail"]
+                assert now["commits"] == now["fault"]["position"] - 1 < busy["commits"]
+            reported.add((kind, now_fault(found, busy["partition"])))
+    assert len({kind for kind, _ in reported}) >= 1
+    # what comes before the damage of the write-ahead log counts
+    assert max((position for kind, position in reported if kind == ".log"), default=2) > 1
+
+
+def now_fault(found, partition):
+    return next(p["fault"]["position"] for p in found["partitions"]
+                if p["partition"] == partition)
+
+
 def test_no_log_is_wrong_usage(tmp_path):
     for command in ("verify", "redecide"):
         assert run("audit", command, "--data", tmp_path / "none").returncode == 2
