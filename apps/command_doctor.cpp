@@ -122,6 +122,9 @@ void Examination::check_keys() {
     if (configured_) check_token_keys();
     const Result<void> readable = KeyRing::check(home, named);
     if (!readable) return bad("keys: " + readable.error().detail, "restore it from a backup");
+    if (const Result<void> there = check_partner_keys(data_); !there) {
+        return bad(there.error().detail, "restore keys/ from a backup");
+    }
     if (!complete) return;
     good("keys");
     if (!fs::exists(sealing, error) || !config_.cluster_brokers.empty()) return;

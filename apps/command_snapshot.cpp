@@ -15,6 +15,7 @@
 #include "apps/data_directory.h"
 #include "apps/errors.h"
 #include "apps/log_walk.h"
+#include "apps/personal_keys.h"
 #include "apps/progress.h"
 #include "apps/snapshots.h"
 #include "events/codec.h"
@@ -330,11 +331,13 @@ Result<void> restore(const SnapshotOptions& options) {
         if (auto written = write_log_id(data, marks->front().log); !written) return written;
     }
     if (with_log) {
+        if (auto marked = expect_partner_keys(data); !marked) return marked;
         if (auto placed = put_in_place(data, "log"); !placed) return placed;
     }
     if (auto placed = put_in_place(data, "models"); !placed) return placed;
     for (const SnapshotMark& mark : *marks) print_mark(mark);
-    std::printf("restored into %s; `serve` goes on from there\n", data.c_str());
+    std::printf("restored into %s; %s`serve` goes on from there\n", data.c_str(),
+                check_partner_keys(data) ? "" : "copy keys/ there, too: then ");
     return {};
 }
 

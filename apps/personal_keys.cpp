@@ -1,6 +1,9 @@
 #include "apps/personal_keys.h"
 
+#include <spdlog/spdlog.h>
+
 #include "apps/cluster.h"
+#include "apps/data_directory.h"
 #include "apps/directory_options.h"
 #include "connectors/kafka/keys_topic.h"
 #include "events/scratch_directory.h"
@@ -61,6 +64,11 @@ private:
     std::unique_ptr<kafka::KeysTopic> topic_;
 };
 
+constexpr const char* kKeysMarkText =
+    "Personal texts in this log are sealed. Without keys/partners/ nobody can read them.\n";
+
+std::filesystem::path keys_mark(const std::filesystem::path& data) { return data / "sealed"; }
+
 std::filesystem::path deployment_key(const Config& config) {
     if (!config.deployment_key_file.empty()) return config.deployment_key_file;
     return std::filesystem::path(keys_home(config)) / "keys" / "deployment.key";
@@ -72,10 +80,41 @@ std::filesystem::path partner_keys_directory(const std::filesystem::path& data) 
     return data / "keys" / "partners";
 }
 
+Result<void> expect_partner_keys(const std::filesystem::path& data) {
+    const auto mark = keys_mark(data);
+    std::error_code error;
+    if (std::filesystem::exists(mark, error)) return {};
+    if (auto written = write_durably(mark, kKeysMarkText); !written) return written;
+    return sync_directory(data);
+}
+
+Result<void> check_partner_keys(const std::filesystem::path& data) {
+    const auto directory = partner_keys_directory(data);
+    std::error_code error;
+    if (!std::filesystem::exists(keys_mark(data), error) ||
+        std::filesystem::exists(directory, error)) {
+        return {};
+    }
+    return Error{ErrorCode::corruption,
+                 directory.string() +
+                     " is missing, and with it every partner's name, email and posts: copy it "
+                     "there from a backup. Only if there is none: make it, empty, and all that was "
+                     "sealed stays unreadable",
+                 {}};
+}
+
 Result<std::shared_ptr<PartnerKeys>> open_partner_keys(const std::filesystem::path& data,
                                                        const std::shared_ptr<const KeyRing>& ring) {
-    auto opened = PartnerKeys::open(partner_keys_directory(data), wrap_with(ring));
+    if (auto there = check_partner_keys(data); !there) return there.error();
+    const auto directory = partner_keys_directory(data);
+    std::error_code error;
+    if (std::filesystem::exists(keys_mark(data), error) &&
+        std::filesystem::is_empty(directory, error)) {
+        spdlog::warn("{} is empty: what was sealed before cannot be read", directory.string());
+    }
+    auto opened = PartnerKeys::open(directory, wrap_with(ring));
     if (!opened) return opened.error();
+    if (auto marked = expect_partner_keys(data); !marked) return marked.error();
     return std::shared_ptr<PartnerKeys>(std::move(*opened));
 }
 

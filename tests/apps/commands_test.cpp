@@ -236,14 +236,20 @@ TEST_CASE("doctor reads the settings that serve reads") {
     doctor(kDone, "ok     keys");
 
     // the keys of another data directory
-    const std::filesystem::path shared = elsewhere.path() / "shared";
+    const std::filesystem::path shared = elsewhere.path() / "shared",
+                                keys = stopped.path() + "/keys";
     std::filesystem::create_directory(shared);
-    std::filesystem::rename(stopped.path() + "/keys", shared / "keys");
+    std::filesystem::rename(keys, shared / "keys");
+    doctor(kRefused, (keys / "partners").string() + " is missing");
+    std::filesystem::create_directory(keys);
+    std::filesystem::rename(shared / "keys" / "partners", keys / "partners");
     doctor(kRefused, "digest.key is missing");
     std::ofstream(file) << settings << "data = \"" << shared.string() << "\"\n";
     doctor(kDone, "ok     keys");
-    CHECK_FALSE(std::filesystem::exists(stopped.path() + "/keys"));
-    std::filesystem::rename(shared / "keys", stopped.path() + "/keys");
+    CHECK_FALSE(std::filesystem::exists(keys / "digest.key"));
+    std::filesystem::rename(keys / "partners", shared / "keys" / "partners");
+    std::filesystem::remove(keys);
+    std::filesystem::rename(shared / "keys", keys);
 
     std::ofstream(file) << settings << "jwks_file = \"" << jwks.string() << "\"\n";
     doctor(kRefused, "keys.jwks_file");

@@ -97,6 +97,38 @@ def test_deleted_log(fleet, stopped):
     refuses(copy)
 
 
+def test_lost_keys_of_partners(fleet, stopped):
+    """Nobody can be read any more: it is said, and making new keys takes a decision."""
+    copy = copy_of(fleet, stopped)
+    keys = copy.directory / "keys" / "partners"
+    shutil.rmtree(keys)
+    result = copy.doctor()
+    assert result.returncode == 1 and str(keys) in result.stdout, result.stdout
+    assert str(keys) in refuses(copy)
+    assert not keys.exists()
+    shutil.copytree(stopped.directory / "keys" / "partners", keys)
+    copy.start()
+    assert ok(copy.platform().get(at("programs", "acme", "partners", "grace"))).json[
+        "name"] == "Grace"
+    assert copy.stop() == 0
+    shutil.rmtree(keys)
+    keys.mkdir()
+    copy.start()
+    assert "cannot be read" in copy.errors.read_text()
+    grace = ok(copy.platform().get(at("programs", "acme", "partners", "grace"))).json
+    assert grace["name"] == "" and grace["status"] == "active"
+
+
+def test_a_lost_partition_of_the_log(fleet, stopped):
+    copy = copy_of(fleet, stopped)
+    shutil.rmtree(copy.directory / "log" / "p3")
+    for words in (["doctor"], ["audit", "verify"]):
+        result = run(*words, "--data", copy.directory)
+        assert result.returncode == 1
+        assert "holds 3 of the log's 4 partitions" in result.stdout + result.stderr
+    assert "p3" in refuses(copy) or "3 partitions" in refuses(copy)
+
+
 def test_log_of_another_deployment(fleet, stopped):
     other = fleet.deployment().start()
     make_program(other)
