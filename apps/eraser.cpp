@@ -131,6 +131,16 @@ void Eraser::destroy(Job& job) {
     }
 }
 
+/// Where there is no such partner, the keys have sealed nothing but what was refused: the command
+/// was decided behind all of it. Shared keys may be in use elsewhere at this moment.
+Result<void> Eraser::end_refused(const Job& job) {
+    if (!keys_->is_shared() && job.erasure.applied.outcome.refusal->code == ErrorCode::not_found) {
+        const auto destroyed = keys_->destroy_retired(job.owner(), job.key_epoch);
+        if (!destroyed) return destroyed.error();
+    }
+    return keys_->end_erasure(job.owner(), job.key_epoch, {});
+}
+
 void Eraser::work(std::vector<Job>& jobs) {
     decide(jobs);
     std::map<PartitionId, std::vector<Job*>> erased;
@@ -138,9 +148,7 @@ void Eraser::work(std::vector<Job>& jobs) {
         destroy(job);
         const bool refused = !job.failed && job.erasure.applied.outcome.refusal;
         if (refused) {
-            if (auto kept = keys_->end_erasure(job.owner(), job.key_epoch, {}); !kept) {
-                job.failed = kept.error();
-            }
+            if (auto ended = end_refused(job); !ended) job.failed = ended.error();
         } else if (!job.failed) {
             erased[steps_.partition_of(job.command.program)].push_back(&job);
         }

@@ -69,6 +69,7 @@ private:
     void run();
     void decide(std::vector<Job>& jobs);
     void destroy(Job& job);
+    Result<void> end_refused(const Job& job);
     void work(std::vector<Job>& jobs);
     void finish_again();
     void do_due();

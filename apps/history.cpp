@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <set>
 #include <utility>
 
 #include "apps/data_directory.h"
@@ -22,6 +23,8 @@ namespace {
 constexpr std::size_t kPastBlockCacheBytes = 16u << 20;
 constexpr std::size_t kPastWriteBufferBytes = 32u << 20;
 constexpr std::size_t kPastRowBytes = 16u << 20;
+constexpr std::chrono::seconds kForgetPatience{20};
+constexpr std::chrono::milliseconds kForgetPause{5};
 
 Error too_many() {
     return {ErrorCode::overloaded,
@@ -45,18 +48,22 @@ private:
     const std::unique_ptr<CommitSource> inner_;
 };
 
-/// Those whose process has ended: nobody holds their lock.
-Result<void> remove_dead(const fs::path& directory) {
+/// Those whose process has ended: nobody holds their lock. Returns the others.
+Result<std::set<fs::path>> remove_dead(const fs::path& directory) {
+    std::set<fs::path> left;
     std::error_code error;
     for (fs::directory_iterator entry(directory, error), end; !error && entry != end;
          entry.increment(error)) {
         const Result<LockFile> lock = LockFile::acquire(entry->path());
-        if (!lock && lock.error().code == ErrorCode::overloaded) continue;
-        std::error_code unseen;  // someone else removes it, or the next start does
-        fs::remove_all(entry->path(), unseen);
+        std::error_code failed;
+        if (lock || lock.error().code != ErrorCode::overloaded) {
+            fs::remove_all(entry->path(), failed);
+            if (!failed) continue;
+        }
+        left.insert(entry->path());
     }
     if (error) return io_error("cannot read " + directory.string(), error);
-    return {};
+    return left;
 }
 
 /// Makes a directory and locks it. Another process that starts at this moment may take it for a
@@ -79,7 +86,7 @@ Result<std::unique_ptr<History>> History::open(HistoryOptions options) {
     const fs::path directory = options.scratch.empty() ? options.data / "history" : options.scratch;
     const fs::path scratch = directory / std::to_string(::getpid());
     if (const Result<void> made = make_data_directory(directory); !made) return made.error();
-    if (const Result<void> removed = remove_dead(directory); !removed) return removed.error();
+    if (const auto left = remove_dead(directory); !left) return left.error();
     Result<LockFile> lock = make_locked(scratch);
     if (!lock) return lock.error();
     return std::unique_ptr<History>(new History(std::move(options), scratch, std::move(*lock)));
@@ -296,8 +303,6 @@ void History::forget(PartitionId partition) {
 }
 
 Result<void> History::wait_forgotten(PartitionId partition) const {
-    constexpr std::chrono::seconds kForgetPatience{20};
-    constexpr std::chrono::milliseconds kPause{5};
     const auto until = Clock::now() + kForgetPatience;
     const auto is_held = [&] {
         const std::lock_guard lock(mutex_);
@@ -316,7 +321,28 @@ Result<void> History::wait_forgotten(PartitionId partition) const {
         if (Clock::now() > until) {
             return Error{ErrorCode::overloaded, "somebody still reads the past: ask again", {}};
         }
-        std::this_thread::sleep_for(kPause);
+        std::this_thread::sleep_for(kForgetPause);
+    }
+    return {};
+}
+
+Result<void> History::wait_for_others() const {
+    const fs::path directory = scratch_.parent_path();
+    auto others = remove_dead(directory);
+    if (!others) return others.error();
+    others->erase(scratch_);
+    const auto until = Clock::now() + kForgetPatience;
+    while (!others->empty()) {
+        if (Clock::now() > until) {
+            return Error{ErrorCode::overloaded,
+                         "another process still reads the past in " + others->begin()->string() +
+                             ": ask again",
+                         {}};
+        }
+        std::this_thread::sleep_for(kForgetPause);
+        const auto left = remove_dead(directory);
+        if (!left) return left.error();
+        std::erase_if(*others, [&](const fs::path& other) { return !left->contains(other); });
     }
     return {};
 }

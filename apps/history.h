@@ -55,6 +55,9 @@ public:
     void forget(PartitionId partition);
     /// Returns once nobody holds what was forgotten. Errors: overloaded (somebody still does).
     Result<void> wait_forgotten(PartitionId partition) const;
+    /// Removes what dead processes left in history/, and returns once those that read the past
+    /// there now are done. Errors: io, overloaded (one still reads).
+    Result<void> wait_for_others() const;
 
     /// Tells those who have waited too long. Called now and then.
     void expire();

@@ -9,9 +9,9 @@ namespace tidings::apps {
 
 namespace {
 
-/// What `rebuild` put aside, or did not finish.
+/// What `rebuild` put aside, and what it or `restore` did not finish.
 Result<void> remove_old_models(const std::filesystem::path& data) {
-    for (const char* name : {"models.old", "models.rebuild"}) {
+    for (const char* name : {"models.old", "models.rebuild", "models.restoring", "log.restoring"}) {
         std::error_code error;
         std::filesystem::remove_all(data / name, error);
         if (!error) continue;
@@ -71,7 +71,8 @@ Result<void> Node::clean(PartitionId partition, const ErasedRows& erased) {
     if (done) done = remove_old_models(options_.data);
     if (!done) return done;
     history_->forget(partition);
-    return history_->wait_forgotten(partition);
+    done = history_->wait_forgotten(partition);
+    return done ? history_->wait_for_others() : done;
 }
 
 void Node::erase(Command command, Erased done) {

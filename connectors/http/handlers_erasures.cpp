@@ -4,6 +4,7 @@
 #include "connectors/http/problem.h"
 #include "connectors/positions.h"
 #include "events/json_output.h"
+#include "events/text.h"
 
 namespace tidings::http {
 
@@ -28,13 +29,14 @@ std::string render_erasure(const PartnerId& partner, const Erasure& erasure) {
 }
 
 Task<Result<Response>> erase_partner(Api& api, Request& request) {
-    const auto scope = find_program(api, request);
-    if (!scope) co_return scope.error();
-    const auto partner = find_partner(*scope, request.parameters[1]);
-    if (!partner) co_return partner.error();
+    // Also of who never was a partner: writes that were refused have left sealed texts in the log.
+    const ProgramId program{request.parameters[0]};
+    const PartnerId id{request.parameters[1]};
+    if (!is_valid_id(program.value) || !is_valid_id(id.value)) {
+        co_return error(ErrorCode::not_found, "no such partner");
+    }
     if (auto parameters = check_parameters(request); !parameters) co_return parameters.error();
-    const PartnerId id = (*partner)->id;
-    Command command = make_command(request, scope->id(), ErasePartner{id});
+    Command command = make_command(request, program, ErasePartner{id});
     // Named, since GCC 12 destroys the captures of a closure twice that is a temporary of a
     // co_await.
     auto start = [&broker = api.broker, command = std::move(command)](auto done) mutable {

@@ -1,8 +1,11 @@
 """Erasure: a partner's texts are gone from every answer and every file, and nothing else is."""
+import concurrent.futures
 import contextlib
+import fcntl
 import http.client
 import random
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -192,6 +195,61 @@ def test_an_erased_person_is_nowhere(fleet, tmp_path):
     assert digests == server.digests()
     shown = run("log", "cat", "--json", "--data", server.directory).stdout
     assert "PartnerErased" in shown and not any(t in shown for t in TEXTS)
+
+
+def test_what_dead_processes_left_is_erased_too(fleet):
+    """A killed `show` or `export` leaves history/PID, a killed `restore` models.restoring."""
+    server = fleet.deployment().start()
+    live_some(server)
+    server.restart()  # writes out what was only in memory
+    left = [server.directory / "history" / "999999999", server.directory / "models.restoring"]
+    for place in left:
+        shutil.copytree(server.directory / "models", place)
+        assert rows_with_piece(place, "wyz")
+    shutil.copytree(server.directory / "log", server.directory / "log.restoring")
+    erase(server)
+    assert not any(place.exists() for place in left)
+    assert not (server.directory / "log.restoring").exists()
+    assert not rows_with_piece(server.directory, "wyz")
+
+
+def test_an_erasure_waits_for_other_processes_that_read_the_past(fleet):
+    server = fleet.deployment().start()
+    live_some(server)
+    other = server.directory / "history" / "999999999"
+    shutil.copytree(server.directory / "models", other)
+    with (other / "LOCK").open("w") as lock, concurrent.futures.ThreadPoolExecutor() as pool:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        answer = pool.submit(erase, server)
+        time.sleep(1)
+        assert not answer.done() and other.exists()
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        assert answer.result()["partner"] == "person"
+    assert not other.exists()
+
+
+def test_texts_of_who_never_was_a_partner(server):
+    """What was refused lies sealed in the log: asking for an erasure destroys its key."""
+    platform = make_program(server)
+    imported = import_lines(platform, "acme", [{"id": "ghost", "name": "Ghostwyzzle"},
+                                               {"id": "alive", "email": "a@b.example"}])
+    assert imported["created"] == 1 and imported["rejected"][0]["line"] == 1, imported
+
+    def readable():
+        return [text for text in ("Ghostwyzzle", "a@b.example")
+                if any(text.encode() in body for _, body in raw_log(server))]
+
+    assert readable() == ["Ghostwyzzle", "a@b.example"]
+    erasures = at("programs", "acme", "partners", "ghost", "erasures")
+    assert platform.post(erasures).status == 404
+    assert readable() == ["a@b.example"]
+    server.restart()
+    assert readable() == ["a@b.example"]
+    # seen for the first time after all, under a new key
+    ok(server.platform().put(at("programs", "acme", "partners", "ghost"),
+                             {"email": "g@b.example", "name": "Ghostwyzzle"}))
+    assert ok(server.platform().get(at("programs", "acme", "partners", "ghost"))).json[
+        "name"] == "Ghostwyzzle"
 
 
 def raw_log(server):
