@@ -38,6 +38,9 @@ Result<std::unique_ptr<Node>> Node::open(const NodeOptions& options) {
     if (!made) return made.error();
     Result<LockFile> lock = LockFile::acquire(options.data);
     if (!lock) return lock.error();
+    if (!options.cluster) {  // before other keys are made anew
+        if (const auto there = check_partner_keys(options.data); !there) return there.error();
+    }
     Result<std::unique_ptr<KeyRing>> keys = KeyRing::open(
         options.keys_data.empty() ? options.data : options.keys_data, options.deployment_key_file);
     if (!keys) return keys.error();

@@ -105,7 +105,6 @@ Result<void> check_partner_keys(const std::filesystem::path& data) {
 
 Result<std::shared_ptr<PartnerKeys>> open_partner_keys(const std::filesystem::path& data,
                                                        const std::shared_ptr<const KeyRing>& ring) {
-    if (auto there = check_partner_keys(data); !there) return there.error();
     const auto directory = partner_keys_directory(data);
     std::error_code error;
     if (std::filesystem::exists(keys_mark(data), error) &&

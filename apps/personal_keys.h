@@ -17,8 +17,8 @@ std::filesystem::path partner_keys_directory(const std::filesystem::path& data);
 Result<void> expect_partner_keys(const std::filesystem::path& data);
 /// Errors: corruption (they are expected, and not there).
 Result<void> check_partner_keys(const std::filesystem::path& data);
-/// For the process that holds the directory's lock; expected from then on. Errors: as
-/// check_partner_keys and PartnerKeys::open.
+/// For the process that holds the directory's lock; expected from then on. REQUIRES:
+/// check_partner_keys(). Errors: as PartnerKeys::open.
 Result<std::shared_ptr<PartnerKeys>> open_partner_keys(const std::filesystem::path& data,
                                                        const std::shared_ptr<const KeyRing>& ring);
 /// For a process of a deployment on Kafka: empty, to be filled from the topic (shared_keys.h).

@@ -12,7 +12,7 @@ import pytest
 
 from past import PROGRAM, Question, RandomHistory
 from programs import filtered, make_program, ok, send
-from tidings import at, run
+from tidings import StartFailed, at, run
 
 POSITIONS = int(os.environ.get("TIDINGS_PAST_POSITIONS", "1000"))
 KILLS = 8
@@ -301,7 +301,9 @@ def test_snapshot_of_a_running_node_and_restore(server, fleet, tmp_path):
     # all of it, into nothing: the node as it was
     copy = fleet.deployment(name="copy")
     result = run("restore", "--data", copy.directory, "--from", target)
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == 0 and "copy keys/ there, too" in result.stdout, result
+    with pytest.raises(StartFailed):  # forgotten
+        copy.start()
     shutil.copytree(server.directory / "keys", copy.directory / "keys")
     copy.start()
     history.reach(copy)
