@@ -138,7 +138,7 @@ struct ConversationView {
     std::string body;
     PartnerView partner;
     std::optional<Timestamp> opened_at;
-    bool can_reply = false;       ///< as above, and the partner is not erased
+    bool can_reply = false;
     std::vector<PostView> posts;  ///< oldest first
 };
 

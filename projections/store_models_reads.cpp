@@ -173,7 +173,7 @@ std::optional<ConversationView> StoreModels::conversation(const ProgramId& id, E
     out.partner = {profile, in.texts.show(*profile)};
     if (opens::contains(in.rows, in.number(), message, partner))
         out.opened_at = opens::time(in.rows, in.number(), *card, partner);
-    out.can_reply = card->replies_enabled && has_messaging(in.program().plan) && !profile->erased;
+    out.can_reply = card->replies_enabled && has_messaging(in.program().plan);
     if (conversations::find(in.rows, in.number(), message, partner))
         out.posts = conversations::posts(in.rows, in.number(), in.texts, message, partner);
     return out;
