@@ -14,7 +14,7 @@ using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::chrono::seconds kBrokerPatience{15};  ///< with brokers that do not deliver
 constexpr std::chrono::milliseconds kRetry{100};
-constexpr int kQueuedKib = 128 * 1024;  ///< an audit reads partitions, one by one, and no more
+constexpr int kQueuedKib = 128 * 1024;  ///< an audit does nothing but read, a partition a core
 
 class EmbeddedRecords final : public AuditedLog {
 public:
@@ -215,10 +215,10 @@ Result<std::vector<std::unique_ptr<AuditedLog>>> open_damaged(const std::filesys
     for (std::uint32_t p = 0; p < *count; ++p) {
         auto& [reader, damage] = opened[p];
         Genesis genesis = reader ? reader->genesis() : *known;
-        if (!reader) genesis.partition = PartitionId{p};
-        if (genesis.partition.value != p || genesis.log != known->log) {
-            return mismatch(log_directory(data, PartitionId{p}).string() +
-                            " is of another log or partition");
+        if (!reader) genesis.partition = PartitionId{p};  // as it must have been
+        if (reader) {
+            auto belongs = check_partition(data, PartitionId{p}, *count, genesis, known->log);
+            if (!belongs) return belongs.error();
         }
         if (damage) {
             logs.push_back(
@@ -253,13 +253,13 @@ Result<std::vector<std::unique_ptr<AuditedLog>>> open_audited_logs(const Config&
 
 Result<std::vector<std::unique_ptr<AuditedLog>>> open_logs_to_verify(const Config& config) {
     auto logs = open_audited_logs(config);
+    if (!config.cluster_brokers.empty()) return logs;
     Result<void> whole = logs ? Result<void>() : Result<void>(logs.error());
     for (std::size_t p = 0; whole && p < logs->size(); ++p) {
         if (const auto end = (*logs)[p]->end_of_commits(); !end) whole = end.error();
     }
     if (whole) return logs;
-    const bool embedded = config.cluster_brokers.empty();
-    if (!embedded || whole.error().code != ErrorCode::corruption) return whole.error();
+    if (whole.error().code != ErrorCode::corruption) return whole.error();
     return open_damaged(config.data);
 }
 

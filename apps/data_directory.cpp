@@ -198,6 +198,26 @@ Result<std::vector<std::unique_ptr<EmbeddedLog>>> open_logs(
     return logs;
 }
 
+Result<void> check_partition(const fs::path& data, PartitionId partition, std::uint32_t count,
+                             const Genesis& genesis, const LogId& log) {
+    if (genesis.partition == partition && genesis.partitions > count) {
+        return Error{ErrorCode::log_mismatch,
+                     log_directory(data).string() + " holds " + std::to_string(count) +
+                         " of the log's " + std::to_string(genesis.partitions) +
+                         " partitions: restore those that are missing",
+                     {}};
+    }
+    if (genesis.partition == partition && genesis.partitions == count && genesis.log == log) {
+        return {};
+    }
+    return Error{ErrorCode::log_mismatch,
+                 log_directory(data, partition).string() + " is partition " +
+                     std::to_string(genesis.partition.value) + " of " +
+                     std::to_string(genesis.partitions) + " of log " + to_hex(genesis.log.view()) +
+                     ", which does not belong here",
+                 {}};
+}
+
 Result<std::vector<std::unique_ptr<EmbeddedLogReader>>> open_log_readers(
     const fs::path& data, EmbeddedLogReader::Mode mode) {
     const Result<std::uint32_t> count = count_partitions(data);
@@ -208,21 +228,9 @@ Result<std::vector<std::unique_ptr<EmbeddedLogReader>>> open_log_readers(
         auto reader = EmbeddedLogReader::open(log_directory(data, PartitionId{i}), mode);
         if (!reader) return reader.error();
         const Genesis& genesis = (*reader)->genesis();
-        if (genesis.partition == PartitionId{i} && genesis.partitions > *count) {
-            return Error{ErrorCode::log_mismatch,
-                         log_directory(data).string() + " holds " + std::to_string(*count) +
-                             " of the log's " + std::to_string(genesis.partitions) +
-                             " partitions: restore those that are missing",
-                         {}};
-        }
-        if (genesis.partition != PartitionId{i} || genesis.partitions != *count ||
-            (i > 0 && genesis.log != readers.front()->genesis().log)) {
-            return Error{ErrorCode::log_mismatch,
-                         log_directory(data, PartitionId{i}).string() + " is partition " +
-                             std::to_string(genesis.partition.value) + " of " +
-                             std::to_string(genesis.partitions) + " of log " +
-                             to_hex(genesis.log.view()) + ", which does not belong here"};
-        }
+        const LogId& log = i == 0 ? genesis.log : readers.front()->genesis().log;
+        const auto belongs = check_partition(data, PartitionId{i}, *count, genesis, log);
+        if (!belongs) return belongs.error();
         readers.push_back(std::move(*reader));
     }
     return readers;

@@ -36,6 +36,11 @@ Result<std::vector<std::unique_ptr<EmbeddedLog>>> open_logs(
     const std::filesystem::path& data, std::uint32_t partitions,
     const std::shared_ptr<LogResources>& resources);
 
+/// Whether the log with this genesis record belongs at this place among `count` partitions of
+/// `log`. Errors: log_mismatch.
+Result<void> check_partition(const std::filesystem::path& data, PartitionId partition,
+                             std::uint32_t count, const Genesis& genesis, const LogId& log);
+
 /// For readers beside or instead of the writer. Errors: usage (no log), log_mismatch, io,
 /// corruption.
 Result<std::vector<std::unique_ptr<EmbeddedLogReader>>> open_log_readers(

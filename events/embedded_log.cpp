@@ -41,6 +41,18 @@ Result<void> check(const EmbeddedLogConfig& config, const Genesis& genesis) {
     return {};
 }
 
+LogTables::Mode mode_of_tables(EmbeddedLogReader::Mode mode) {
+    switch (mode) {
+        case EmbeddedLogReader::Mode::follow:
+            return LogTables::Mode::follow;
+        case EmbeddedLogReader::Mode::damaged:
+            return LogTables::Mode::damaged;
+        case EmbeddedLogReader::Mode::offline:
+            break;
+    }
+    return LogTables::Mode::offline;
+}
+
 void require(bool holds, const char* what) {
     if (!holds) throw std::logic_error(std::string("append_commit: ") + what);
 }
@@ -254,11 +266,8 @@ Result<void> EmbeddedLogCopy::finish() { return tables_->flush(); }
 
 Result<std::unique_ptr<EmbeddedLogReader>> EmbeddedLogReader::open(
     const std::filesystem::path& directory, Mode mode, std::shared_ptr<LogResources> resources) {
-    const auto mode_of_tables = mode == Mode::follow    ? LogTables::Mode::follow
-                                : mode == Mode::damaged ? LogTables::Mode::damaged
-                                                        : LogTables::Mode::offline;
     auto tables =
-        LogTables::open(directory, mode_of_tables, false, or_default(std::move(resources)));
+        LogTables::open(directory, mode_of_tables(mode), false, or_default(std::move(resources)));
     if (!tables) return tables.error();
     auto genesis = (*tables)->genesis();
     if (!genesis) return genesis.error();

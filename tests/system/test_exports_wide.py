@@ -108,7 +108,7 @@ def test_an_export_while_opens_arrive_is_of_its_position(wide, tmp_path):
     writer.start()
     try:
         seen = []
-        for _ in range(3):
+        for _ in range(5):
             for table in ("recipients", "opens"):
                 answer = ok(auditor.get(path_of(table), query={"message": message}))
                 opens = len(re.findall(rb'"opened_at":"', answer.body))
