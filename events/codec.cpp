@@ -4,9 +4,12 @@
 #include <capnp/message.h>
 #include <capnp/serialize.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <new>
 
+#include "core/limits.h"
 #include "events/codec_parts.h"
 #include "events/envelope.h"
 
@@ -15,11 +18,23 @@ namespace {
 
 constexpr std::size_t kScratchWords =
     64;  ///< on the stack: a single open and its strings fit in one segment
-constexpr std::size_t kFirstSegmentWords = 1'024;
-constexpr std::size_t kOutcomeWords = 12;  ///< of schema.capnp's Outcome
+/// Of a message's first segment, which holds most runs whole: what lies in another one is found by
+/// a far pointer, which costs room in the log and time whenever it is read.
+constexpr std::size_t kFirstSegmentWords = 2 * limits::kRunBytes / sizeof(capnp::word);
 constexpr std::size_t kSlackWords = 64;
-constexpr std::size_t kLeafWords = 64;  ///< on the stack: most outcomes and their programs' names
-constexpr int kNesting = 64;            ///< a filter of depth 16 takes 2 levels each
+constexpr int kNesting = 64;  ///< a filter of depth 16 takes 2 levels each
+
+/// Zeros, of which each thread keeps its own: a builder zeroes what it has used when it is
+/// destroyed. Only what was ever used takes memory. REQUIRES: one builder at a time.
+kj::ArrayPtr<capnp::word> first_segment() {
+    struct Free {
+        void operator()(void* memory) const { std::free(memory); }
+    };
+    thread_local const std::unique_ptr<void, Free> words(
+        std::calloc(kFirstSegmentWords, sizeof(capnp::word)));
+    if (!words) throw std::bad_alloc();
+    return {static_cast<capnp::word*>(words.get()), kFirstSegmentWords};
+}
 
 /// Standard stream framing: number of segments - 1, their lengths in words, padding to a word; then
 /// the segments.
@@ -108,18 +123,13 @@ void visit_leaves(schema::Outcomes::Reader commit,
                   const std::function<void(std::string_view)>& visit) {
     std::vector<capnp::Text::Reader> programs;  // each read once: reading is what is limited
     for (const auto program : commit.getPrograms()) programs.push_back(program);
-    capnp::word scratch[kLeafWords];
+    std::vector<std::uint64_t> leaf;
     for (const auto outcome : commit.getOutcomes()) {
         if (outcome.getProgram() >= programs.size()) {
             wire::malformed("an outcome without a program");
         }
-        std::memset(scratch, 0, sizeof scratch);
-        capnp::MallocMessageBuilder message(kj::arrayPtr(scratch, kLeafWords));
-        const auto leaf = message.initRoot<schema::Leaf>();
         wire::write_leaf(leaf, outcome, programs[outcome.getProgram()]);
-        const kj::Array<capnp::word> canonical = capnp::canonicalize(leaf.asReader());
-        visit({reinterpret_cast<const char*>(canonical.begin()),
-               canonical.size() * sizeof(capnp::word)});
+        visit({reinterpret_cast<const char*>(leaf.data()), leaf.size() * sizeof(leaf[0])});
     }
 }
 
@@ -134,7 +144,7 @@ std::string CapnpCodec::encode_command(const Command& command) const {
         wire::write(message.initRoot<schema::Command>(), command);
         append_message(out, message);
     } else {
-        capnp::MallocMessageBuilder message(kFirstSegmentWords);
+        capnp::MallocMessageBuilder message(first_segment());
         wire::write(message.initRoot<schema::Command>(), command);
         append_message(out, message);
     }
@@ -146,7 +156,7 @@ Result<Command> CapnpCodec::decode_command(std::string_view bytes) const {
 }
 
 std::string CapnpCodec::encode_commit(Envelope& envelope, std::span<const Outcome> outcomes) const {
-    capnp::MallocMessageBuilder message(kFirstSegmentWords + kOutcomeWords * outcomes.size());
+    capnp::MallocMessageBuilder message(first_segment());
     wire::write(message.initRoot<schema::Outcomes>(), outcomes);
     std::string record = open_commit(envelope, 0);
     append_message(record, message);

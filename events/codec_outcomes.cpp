@@ -1,6 +1,9 @@
 // A commit's payload: its outcomes, with the programs that they name held once.
+#include <capnp/schema.h>
+
 #include <unordered_map>
 
+#include "events/codec_canonical.h"
 #include "events/codec_parts.h"
 
 namespace tidings::wire {
@@ -211,11 +214,18 @@ Outcome read(schema::Leaf::Reader from, const Budget& budget) {
     return out;
 }
 
-void write_leaf(schema::Leaf::Builder to, schema::Outcome::Reader from,
+void write_leaf(std::vector<std::uint64_t>& words, schema::Outcome::Reader outcome,
                 capnp::Text::Reader program) {
-    to.setProgram(program);
-    to.setOutcome(from);
-    to.getOutcome().setProgram(0);
+    // as the schema says, which is what the bytes of leaves are bound to
+    static const std::size_t program_byte =
+        sizeof(std::uint32_t) * capnp::Schema::from<schema::Outcome>()
+                                    .getFieldByName("program")
+                                    .getProto()
+                                    .getSlot()
+                                    .getOffset();
+    CanonicalWriter leaf(words, 2);
+    leaf.set_root_text(0, program);
+    leaf.set_root_struct(1, outcome, program_byte);
 }
 
 }  // namespace tidings::wire

@@ -205,7 +205,7 @@ void write(schema::Outcomes::Builder to, std::span<const Outcome> from);
 std::vector<Outcome> read(schema::Outcomes::Reader from, const Budget& budget);
 Outcome read(schema::Leaf::Reader from, const Budget& budget);
 /// Copies what is stored, known to this version or not.
-void write_leaf(schema::Leaf::Builder to, schema::Outcome::Reader from,
+void write_leaf(std::vector<std::uint64_t>& words, schema::Outcome::Reader outcome,
                 capnp::Text::Reader program);
 
 void write(schema::Event::Builder to, const Event& from);

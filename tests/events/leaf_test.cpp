@@ -7,6 +7,7 @@
 
 #include "core/merkle.h"
 #include "events/codec.h"
+#include "events/codec_canonical.h"
 #include "events/envelope.h"
 #include "tests/events/first_format.h"
 #include "tests/support/catch.h"
@@ -65,7 +66,71 @@ std::string commit_around(capnp::MessageBuilder& payload) {
     return record;
 }
 
+/// As the library makes it: the definition.
+std::string canonical(capnp::AnyStruct::Reader from) {
+    const kj::Array<capnp::word> words = from.canonicalize();
+    return {reinterpret_cast<const char*>(words.begin()), words.asBytes().size()};
+}
+
+void draw_any_struct(capnp::AnyStruct::Builder to, int depth);
+
+void draw_any_list(capnp::AnyPointer::Builder to, int depth) {
+    const auto size = *rc::gen::inRange(0u, 9u);
+    const auto element = static_cast<capnp::ElementSize>(*rc::gen::inRange(0, 7));
+    if (element == capnp::ElementSize::POINTER || depth == 0 || *rc::gen::arbitrary<bool>()) {
+        auto list = to.initAsListOfAnyStruct(*rc::gen::inRange<std::uint16_t>(0, 3),
+                                             *rc::gen::inRange<std::uint16_t>(0, 3), size);
+        for (unsigned i = 0; i < size && depth > 0; ++i) draw_any_struct(list[i], depth - 1);
+        return;
+    }
+    const auto list = to.initAsAnyList(element, size);
+    for (auto& byte : list.asReader().getRawBytes()) {
+        const_cast<capnp::byte&>(byte) = *rc::gen::arbitrary<capnp::byte>();
+    }
+}
+
+void draw_any_struct(capnp::AnyStruct::Builder to, int depth) {
+    for (auto& byte : to.getDataSection()) {
+        if (*rc::gen::inRange(0, 3) == 0) byte = *rc::gen::arbitrary<capnp::byte>();
+    }
+    for (auto pointer : to.getPointerSection()) {
+        switch (*rc::gen::inRange(0, 4)) {
+            case 0:
+                break;
+            case 1:
+                pointer.setAs<capnp::Text>(capnp::Text::Reader("a text of some length"));
+                break;
+            case 2:
+                draw_any_list(pointer, depth);
+                break;
+            default:
+                if (depth == 0) break;
+                draw_any_struct(pointer.initAsAnyStruct(*rc::gen::inRange<std::uint16_t>(0, 3),
+                                                        *rc::gen::inRange<std::uint16_t>(0, 3)),
+                                depth - 1);
+        }
+    }
+}
+
 }  // namespace
+
+TEST_CASE("the canonical form is the library's, whatever a later version has in its messages") {
+    CHECK_PROPERTY("", [] {
+        capnp::MallocMessageBuilder message(1 + *rc::gen::inRange(0u, 20u));  // far pointers
+        auto root = message.initRoot<capnp::AnyPointer>().initAsAnyStruct(0, 2);
+        root.getPointerSection()[0].setAs<capnp::Text>("acme");
+        auto inner = root.getPointerSection()[1].initAsAnyStruct(3, 3);
+        draw_any_struct(inner, 3);
+        const auto zeroed = 4 * *rc::gen::inRange(0u, 8u);  // the last ones lie behind the data
+        std::vector<std::uint64_t> words;
+        wire::CanonicalWriter writer(words, 2);
+        writer.set_root_text(0, "acme");
+        writer.set_root_struct(1, inner.asReader(), zeroed);
+        if (zeroed < 24) std::memset(inner.getDataSection().begin() + zeroed, 0, 4);
+        RC_ASSERT(std::string(reinterpret_cast<const char*>(words.data()), 8 * words.size()) ==
+                  canonical(root.asReader()));
+    });
+}
 
 TEST_CASE("a leaf says what was decided, whichever commit it lies in") {
     CHECK_PROPERTY("", [] {
