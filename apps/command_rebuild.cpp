@@ -13,6 +13,7 @@
 #include "apps/errors.h"
 #include "apps/generations.h"
 #include "apps/lock_file.h"
+#include "apps/past.h"
 #include "apps/personal_keys.h"
 #include "apps/progress.h"
 #include "apps/rebuild_client.h"
@@ -31,6 +32,8 @@ constexpr std::size_t kRebuildWriteBufferBytes = 64u << 20;
 constexpr std::size_t kRebuildLogCacheBytes = 8u << 20;
 constexpr std::size_t kLogBufferBytes = 32u << 20;
 constexpr std::chrono::milliseconds kArrival{1};  ///< of what is on its way from Kafka
+constexpr std::chrono::seconds kArrivals{2};      ///< until nothing more is
+constexpr std::uint64_t kReplayedCommits = 256;   ///< commits between two signs of progress
 
 struct RebuildOptions {
     DirectoryOptions directory;
@@ -72,12 +75,51 @@ Result<ModelsSet> open_models(const PathOf& path_of, const LogSet& logs,
     return all;
 }
 
+/// A log as who only reads it.
+class CommitsOf final : public CommitSource {
+public:
+    explicit CommitsOf(Log& log) : log_(log) {}
+    const Genesis& genesis() const override { return log_.genesis(); }
+    Result<void> read_commits(LogPosition from, std::size_t max_bytes,
+                              std::vector<CommitRecord>& out) override {
+        return log_.read_commits(from, max_bytes, out);
+    }
+
+private:
+    Log& log_;
+};
+
+/// In batches as large as bulk writing likes them. `end`: of the log; what has not arrived in time
+/// is left.
+Result<void> replay_log(Log& log, Models& models, LogPosition end,
+                        const std::function<void()>& on_progress) {
+    const CapnpCodec codec;
+    CommitsOf commits(log);
+    PastCost cost;
+    auto deadline = std::chrono::steady_clock::now() + kArrivals;
+    while (models.tip().next_record < end && std::chrono::steady_clock::now() < deadline) {
+        const Sequence before = models.tip().sequence;
+        const auto folded = replay(commits, codec, models,
+                                   PastEnd{Sequence{before.value + kReplayedCommits}}, cost);
+        if (!folded) return folded.error();
+        if (models.tip().sequence == before) {
+            std::this_thread::sleep_for(kArrival);
+            continue;
+        }
+        on_progress();
+        deadline = std::chrono::steady_clock::now() + kArrivals;
+    }
+    return {};
+}
+
 /// Applies to each partition's models what its log has beyond them.
 Result<void> follow_logs(const LogSet& logs, const ModelsSet& models, const std::string& label) {
     std::uint64_t total = 0;
+    std::vector<LogPosition> ends;
     for (std::size_t i = 0; i < logs.size(); ++i) {
         const Result<LogPosition> end = logs[i]->end_of_commits();
         if (!end) return end.error();
+        ends.push_back(*end);
         total += end->value - std::min(end->value, std::max<std::uint64_t>(
                                                        models[i]->tip().next_record.value, 1));
     }
@@ -86,6 +128,13 @@ Result<void> follow_logs(const LogSet& logs, const ModelsSet& models, const std:
     NoObserver observer;
     std::uint64_t before = 0;
     for (std::size_t i = 0; i < logs.size(); ++i) {
+        if (models[i]->is_bulk()) {
+            const auto replayed = replay_log(*logs[i], *models[i], ends[i], [&] {
+                progress.update(before + models[i]->tip().sequence.value);
+            });
+            if (!replayed) return replayed;
+            before += models[i]->tip().sequence.value;
+        }
         PartitionLoop loop(*logs[i], codec, *models[i], observer, false);
         const Result<void> verified = loop.verify_start();
         if (!verified) return verified.error();

@@ -184,7 +184,9 @@ public:
     }
 
 private:
-    static constexpr std::size_t kTogether = 1 << 20;  ///< bytes of records
+    /// Bytes of records that are published together: a batch costs more than its rows, and in bulk
+    /// is a set of files.
+    static constexpr std::size_t kTogether = 1 << 20, kTogetherInBulk = 16 << 20;
 
     /// True: this one lies beyond the end.
     Result<bool> take(const CommitRecord& record) {
@@ -210,7 +212,8 @@ private:
         if (!read) return read.error();
         ++cost_.commits;
         cost_.bytes += record.bytes.size();
-        const bool together = !end_.program && folded_bytes_ < kTogether &&
+        const bool together = !end_.program &&
+                              folded_bytes_ < (models_.is_bulk() ? kTogetherInBulk : kTogether) &&
                               at_.sequence.value % limits::kLedgerInterval != 0;
         if (together) return false;
         if (auto published = publish(); !published) return published.error();

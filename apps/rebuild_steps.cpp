@@ -90,7 +90,7 @@ Result<void> Rebuilds::build(PartitionId partition, bool accept_difference) {
     spdlog::info("partition={} rebuild begins after commit {} in {}", partition.value,
                  build.first.value, build.directory.string());
     if (auto followed = follow(build); !followed) return followed;
-    if (auto ended = build.models->end_bulk(); !ended) {  // the next start merges them
+    if (auto ended = build.models->end_bulk(&cancelled_); !ended) {  // the next start merges them
         spdlog::warn("partition={} {}", partition.value, ended.error().detail);
     }
     if (auto compared = compare(build, accept_difference); !compared) return compared;

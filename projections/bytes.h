@@ -2,6 +2,7 @@
 // big-endian key parts.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <stdexcept>
 #include <string>
@@ -25,25 +26,31 @@ private:
     ErrorCode code_;
 };
 
+inline constexpr std::size_t kVarintBytes = 10;  ///< at most
+/// LEB128 into a buffer with room for it; returns its end.
+inline char* put_varint(char* at, std::uint64_t value) {
+    for (; value >= 0x80; value >>= 7) *at++ = static_cast<char>(value | 0x80);
+    *at++ = static_cast<char>(value);
+    return at;
+}
+inline std::uint64_t zigzag_of(std::int64_t value) {
+    return (static_cast<std::uint64_t>(value) << 1) ^ static_cast<std::uint64_t>(value >> 63);
+}
+
 class ByteWriter {
 public:
     explicit ByteWriter(std::string& out) : out_(out) {}
 
     void u8(std::uint8_t value) { out_.push_back(static_cast<char>(value)); }
     void u16(std::uint16_t value) {
-        out_.push_back(static_cast<char>(value));
-        out_.push_back(static_cast<char>(value >> 8));
+        const char bytes[] = {static_cast<char>(value), static_cast<char>(value >> 8)};
+        out_.append(bytes, sizeof bytes);
     }
     void varint(std::uint64_t value) {
-        while (value >= 0x80) {
-            out_.push_back(static_cast<char>(value | 0x80));
-            value >>= 7;
-        }
-        out_.push_back(static_cast<char>(value));
+        char bytes[kVarintBytes];
+        out_.append(bytes, static_cast<std::size_t>(tidings::put_varint(bytes, value) - bytes));
     }
-    void zigzag(std::int64_t value) {
-        varint((static_cast<std::uint64_t>(value) << 1) ^ static_cast<std::uint64_t>(value >> 63));
-    }
+    void zigzag(std::int64_t value) { varint(zigzag_of(value)); }
     void string(std::string_view text) {
         varint(text.size());
         out_.append(text);

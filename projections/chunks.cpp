@@ -1,5 +1,6 @@
 #include "projections/chunks.h"
 
+#include <array>
 #include <bit>
 #include <cstring>
 #include <limits>
@@ -61,6 +62,20 @@ void add_runs(ByteReader& in, std::uint32_t base, Bitmap& bits) {
     bits.addMany(members.size(), members.data());
 }
 
+void add_bits(ByteReader& in, std::uint32_t base, Bitmap& bits) {
+    constexpr std::size_t kWords = limits::kSetChunk / 64;
+    const std::uint64_t first = in.varint(), count = in.varint();
+    if (first > kWords || count > kWords - first) {
+        throw StorageFailure("a stored set holds members beyond its chunk");
+    }
+    std::vector<std::uint64_t> words(kWords);
+    const std::string_view raw = in.take(8 * count);
+    std::memcpy(words.data() + first, raw.data(), raw.size());
+    BitmapBuilder added;
+    added.container(static_cast<std::uint16_t>(base / limits::kSetChunk), words.data());
+    bits |= added.finish();
+}
+
 }  // namespace
 
 SetChunk SetChunk::decode(std::uint32_t base, std::string_view bytes) {
@@ -117,6 +132,9 @@ void SetChunk::apply(std::string_view operand) {
                 break;
             case 4:
                 add_runs(in, base, bits);
+                break;
+            case 5:
+                add_bits(in, base, bits);
                 break;
             default:
                 throw StorageFailure("a stored set holds an unknown operation");
@@ -254,15 +272,20 @@ ColumnChunk ColumnChunk::decode(std::uint32_t size, std::string_view bytes) {
 
 std::string ColumnChunk::encode() const {
     std::string out;
-    ByteWriter writer(out);
-    std::uint32_t next = 0;
     visit([&](const auto* values) {
+        std::array<char, 4'096> buffer;
+        char* at = buffer.data();
+        std::uint32_t next = 0;
         for (std::uint32_t i = 0; i < size_; ++i) {
             if (values[i] == 0) continue;
-            writer.varint(i - next);
-            writer.zigzag(values[i]);
+            at = put_varint(at, i - next);
+            at = put_varint(at, zigzag_of(values[i]));
             next = i + 1;
+            if (at < buffer.end() - 2 * kVarintBytes) continue;
+            out.append(buffer.data(), at);
+            at = buffer.data();
         }
+        out.append(buffer.data(), at);
     });
     return out;
 }
@@ -383,58 +406,6 @@ std::string canonical_chunk(std::string_view key, std::string_view bytes) {
         return runs;
     }
     return std::string(bytes);  // columns and lists have one form
-}
-
-void set_add(std::string& operand, std::uint16_t index) {
-    ByteWriter out(operand);
-    out.u8(1);
-    out.u16(index);
-}
-void set_remove(std::string& operand, std::uint16_t index) {
-    ByteWriter out(operand);
-    out.u8(2);
-    out.u16(index);
-}
-void set_add_each(std::string& operand, const std::uint16_t* indexes, std::size_t count) {
-    const auto end_of_run = [&](std::size_t i) {
-        while (i + 1 < count && indexes[i + 1] == indexes[i] + 1) ++i;
-        return i + 1;
-    };
-    std::uint64_t runs = 0;
-    for (std::size_t i = 0; i < count; i = end_of_run(i)) ++runs;
-    ByteWriter out(operand);
-    out.u8(4);
-    out.varint(runs);
-    std::uint64_t next = 0;
-    for (std::size_t i = 0; i < count;) {
-        const std::size_t end = end_of_run(i);
-        const std::uint64_t gap = indexes[i] - next, length = end - i;
-        out.varint(gap << 1 | (length > 1 ? 1 : 0));
-        if (length > 1) out.varint(length - 2);
-        next += gap + length;
-        i = end;
-    }
-}
-void column_set(std::string& operand, std::uint16_t index, std::int64_t value) {
-    ByteWriter out(operand);
-    out.u8(1);
-    out.u16(index);
-    out.zigzag(value);
-}
-void column_add(std::string& operand, std::uint16_t index, std::int64_t delta) {
-    ByteWriter out(operand);
-    out.u8(2);
-    out.u16(index);
-    out.zigzag(delta);
-}
-void column_increment_each(std::string& operand, const std::uint16_t* indexes, std::size_t count) {
-    ByteWriter out(operand);
-    out.u8(3);
-    out.varint(count);
-    out.raw({reinterpret_cast<const char*>(indexes), 2 * count});
-}
-void list_append(std::string& operand, EventNumber number) {
-    ByteWriter(operand).varint(number.value);
 }
 
 void BitmapBuilder::container(std::uint16_t key, const std::uint64_t* words) {

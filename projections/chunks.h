@@ -15,6 +15,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -92,6 +93,9 @@ void set_add(std::string& operand, std::uint16_t index);
 void set_remove(std::string& operand, std::uint16_t index);
 /// `indexes` ascend, each once.
 void set_add_each(std::string& operand, const std::uint16_t* indexes, std::size_t count);
+/// The same for every bit that is set; `first`: the place of the first word among the chunk's.
+/// REQUIRES: all lie in the chunk.
+void set_add_bits(std::string& operand, std::uint16_t first, std::span<const std::uint64_t> words);
 void column_set(std::string& operand, std::uint16_t index, std::int64_t value);
 void column_add(std::string& operand, std::uint16_t index, std::int64_t delta);
 void column_increment_each(std::string& operand, const std::uint16_t* indexes, std::size_t count);

@@ -6,8 +6,11 @@
 
 namespace tidings {
 
+class GramWriters;
+
 struct Fold {
     Run& run;
+    GramWriters& grams;    ///< what is not in the run yet
     std::uint32_t number;  ///< the program's
     ProgramRow& program;   ///< to be changed in place
     Timestamp time;        ///< the outcome's

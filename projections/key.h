@@ -3,6 +3,7 @@
 #pragma once
 
 #include <boost/container/small_vector.hpp>
+#include <boost/endian/conversion.hpp>
 #include <cstdint>
 #include <functional>
 #include <string_view>
@@ -81,8 +82,9 @@ public:
 private:
     Key& text_append(std::string_view text) { return this->text(text); }
     Key& big_endian(std::uint64_t value, int size) {
-        for (int shift = 8 * (size - 1); shift >= 0; shift -= 8)
-            bytes_.push_back(static_cast<char>(value >> shift));
+        char bytes[sizeof value];
+        boost::endian::store_big_u64(reinterpret_cast<unsigned char*>(bytes), value);
+        bytes_.insert(bytes_.end(), bytes + sizeof value - size, bytes + sizeof value);
         return *this;
     }
     boost::container::small_vector<char, 40> bytes_;

@@ -33,7 +33,8 @@ struct ModelsOptions {
     std::shared_ptr<const Keys> keys = {};      ///< of sealed texts; null: none can be read
     bool read_only = false;
     bool scratch = false;  ///< thrown away when closed: what is not flushed then is lost
-    /// Much is folded before it is read, as in a rebuild: files are merged late, until end_bulk().
+    /// Much is folded before it is read, as in a rebuild: rows are written past the memtable, in as
+    /// large batches as come, and are merged by end_bulk(). REQUIRES: not read_only.
     bool bulk = false;
     /// Published work that a kill may leave to be replayed: written out once this many bytes of
     /// rows are pending.
@@ -62,9 +63,12 @@ public:
     virtual void tidy() = 0;
     /// Makes everything published durable. Called by close as well.
     virtual Result<void> flush() = 0;
-    /// Ends ModelsOptions::bulk: merges files in the background, from now on as readers like it. On
-    /// the publishing thread. Errors: io.
-    virtual Result<void> end_bulk() = 0;
+    /// Whether ModelsOptions::bulk still holds: publishing seldom is cheaper then.
+    virtual bool is_bulk() const = 0;
+    /// Ends it: merges what was written, and from now on as readers like it. On the publishing
+    /// thread; returns when that is done. `*cancelled` ends it early: the next start merges then.
+    /// Errors: io, also if cancelled.
+    virtual Result<void> end_bulk(const std::atomic<bool>* cancelled = nullptr) = 0;
     /// Puts a durable copy of everything published into `directory`, which is made; it can be
     /// opened like any other. Shares the files that never change. Errors: io.
     virtual Result<void> snapshot(const std::filesystem::path& directory) = 0;

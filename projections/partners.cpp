@@ -1,8 +1,11 @@
 #include "projections/partners.h"
 
 #include <algorithm>
+#include <array>
+#include <unordered_map>
 
 #include "projections/bytes.h"
+#include "projections/chunk_writers.h"
 #include "projections/cursor.h"
 
 namespace tidings::partners {
@@ -12,131 +15,198 @@ namespace {
 constexpr char kListCursor = 'p';
 constexpr char kTagCursor = 't';
 
-void change_set(Run& run, Key prefix, PartnerOrdinal ordinal, bool add) {
-    std::string operation;
-    const auto index = static_cast<std::uint16_t>(ordinal.value % limits::kSetChunk);
-    if (add) {
-        set_add(operation, index);
-    } else {
-        set_remove(operation, index);
+constexpr std::size_t kStatuses = 4;
+constexpr std::size_t kMetrics = 6;
+
+/// Folds the partners of one event. What they change in sets, columns and counts is collected, and
+/// written by write().
+class PartnerFold {
+public:
+    explicit PartnerFold(Fold& fold)
+        : fold_(fold),
+          grams_(fold.grams.of(fold.number)),
+          joined_(fold.run, Key(Table::joined_column, fold.number)) {
+        for (std::size_t i = 0; i < kStatuses; ++i) {
+            statuses_.emplace_back(fold.run,
+                                   status_set(fold.number, static_cast<PartnerStatus>(i)));
+        }
     }
-    run.change<SetChunk>(prefix.u32(ordinal.value / limits::kSetChunk), operation, Decode::now);
+
+    void take(const PartnerState& after);
+    void write();
+
+private:
+    struct Tag {
+        SetWriter partners;
+        std::int64_t active = 0;  ///< more of them, or fewer
+    };
+    struct Column {
+        std::string currency;
+        ColumnWriter values;
+    };
+
+    Tag& tag(const std::string& name);
+    void change_tag(const std::string& name, PartnerOrdinal ordinal, bool had, bool has,
+                    std::int64_t active);
+    void fold_tags(const PartnerRow* before, const PartnerState& after);
+    void set_metric(Metric metric, const std::string& currency, PartnerOrdinal ordinal,
+                    std::int64_t before, std::int64_t after);
+    void fold_money(Metric metric, PartnerOrdinal ordinal, const Money& before, const Money& after);
+    void fold_metrics(PartnerOrdinal ordinal, const Metrics& before, const Metrics& after);
+    std::int64_t fold_status(const PartnerRow* before, const PartnerState& after);
+    void fold_texts(const PartnerRow* before, const PartnerState& after);
+
+    Fold& fold_;
+    GramWriter& grams_;
+    ColumnWriter joined_;
+    std::vector<SetWriter> statuses_;
+    std::unordered_map<std::string, Tag> tags_;          ///< in any order: a run is sorted
+    std::array<std::vector<Column>, kMetrics> metrics_;  ///< a column for each currency, or one
+};
+
+PartnerFold::Tag& PartnerFold::tag(const std::string& name) {
+    const auto found = tags_.find(name);
+    if (found != tags_.end()) return found->second;
+    return tags_.emplace(name, Tag{{fold_.run, tag_set(fold_.number, name)}}).first->second;
 }
 
-void set_value(Run& run, Key prefix, PartnerOrdinal ordinal, std::int64_t before,
-               std::int64_t after) {
-    if (before == after) return;
-    std::string operation;
-    column_set(operation, static_cast<std::uint16_t>(ordinal.value % limits::kColumnChunk), after);
-    run.change<ColumnChunk>(prefix.u32(ordinal.value / limits::kColumnChunk), operation,
-                            Decode::now);
-}
-
-void count_tag(Run& run, std::uint32_t program, const std::string& tag, int delta) {
-    const Key key = Key(Table::tag_count, program).text(tag);
-    NumberRow& row = run.edit<NumberRow>(key);
-    row.value += delta;
-    if (row.value == 0) run.erase(key);
+void PartnerFold::change_tag(const std::string& name, PartnerOrdinal ordinal, bool had, bool has,
+                             std::int64_t active) {
+    if (had == has && active == 0) return;
+    Tag& tag = this->tag(name);
+    tag.active += active;
+    if (had && !has) tag.partners.remove(ordinal);
+    if (has && !had) tag.partners.add(ordinal);
 }
 
 /// `before`: null for a new partner.
-void fold_tags(Fold& fold, const PartnerState* before, const PartnerState& after) {
+void PartnerFold::fold_tags(const PartnerRow* before, const PartnerState& after) {
     static const std::vector<std::string> kNone;
     const bool was_active = before != nullptr && before->status == PartnerStatus::active;
     const bool is_active = after.status == PartnerStatus::active;
-    const auto change = [&](const std::string& tag, bool had, bool has) {
-        if (had != has) change_set(fold.run, tag_set(fold.number, tag), after.ordinal, has);
-        const int delta = (has && is_active ? 1 : 0) - (had && was_active ? 1 : 0);
-        if (delta != 0) count_tag(fold.run, fold.number, tag, delta);
+    const auto change = [&](const std::string& name, bool had, bool has) {
+        change_tag(name, after.ordinal, had, has,
+                   (has && is_active ? 1 : 0) - (had && was_active ? 1 : 0));
     };
     const std::vector<std::string>& old = before != nullptr ? before->tags : kNone;
     auto had = old.begin();
-    for (const std::string& tag : after.tags) {
-        for (; had != old.end() && *had < tag; ++had) change(*had, true, false);
-        const bool kept = had != old.end() && *had == tag;
-        change(tag, kept, true);
+    for (const std::string& name : after.tags) {
+        for (; had != old.end() && *had < name; ++had) change(*had, true, false);
+        const bool kept = had != old.end() && *had == name;
+        change(name, kept, true);
         if (kept) ++had;
     }
     for (; had != old.end(); ++had) change(*had, true, false);
 }
 
-void fold_money(Fold& fold, Metric metric, PartnerOrdinal ordinal, const Money& before,
-                const Money& after) {
-    for (const auto& [currency, micros] : after) {
-        const auto old = before.find(currency);
-        set_value(fold.run, metric_column(fold.number, metric, currency), ordinal,
-                  old == before.end() ? 0 : old->second, micros);
+void PartnerFold::set_metric(Metric metric, const std::string& currency, PartnerOrdinal ordinal,
+                             std::int64_t before, std::int64_t after) {
+    if (before == after) return;
+    std::vector<Column>& columns = metrics_.at(static_cast<std::size_t>(metric));
+    auto column = std::find_if(columns.begin(), columns.end(),
+                               [&](const Column& one) { return one.currency == currency; });
+    if (column == columns.end()) {
+        columns.push_back({currency, {fold_.run, metric_column(fold_.number, metric, currency)}});
+        column = columns.end() - 1;
     }
-    for (const auto& [currency, micros] : before)
-        if (!after.contains(currency))
-            set_value(fold.run, metric_column(fold.number, metric, currency), ordinal, micros, 0);
+    column->values.set(ordinal, after);
 }
 
-void fold_metrics(Fold& fold, PartnerOrdinal ordinal, const Metrics& before, const Metrics& after) {
+void PartnerFold::fold_money(Metric metric, PartnerOrdinal ordinal, const Money& before,
+                             const Money& after) {
+    for (const auto& [currency, micros] : after) {
+        const auto old = before.find(currency);
+        set_metric(metric, currency, ordinal, old == before.end() ? 0 : old->second, micros);
+    }
+    for (const auto& [currency, micros] : before)
+        if (!after.contains(currency)) set_metric(metric, currency, ordinal, micros, 0);
+}
+
+void PartnerFold::fold_metrics(PartnerOrdinal ordinal, const Metrics& before,
+                               const Metrics& after) {
+    static const std::string kNoCurrency;
     const auto count = [&](Metric metric, std::uint64_t old, std::uint64_t now) {
-        if (old != now)
-            set_value(fold.run, metric_column(fold.number, metric, ""), ordinal,
-                      static_cast<std::int64_t>(old), static_cast<std::int64_t>(now));
+        set_metric(metric, kNoCurrency, ordinal, static_cast<std::int64_t>(old),
+                   static_cast<std::int64_t>(now));
     };
     count(Metric::clicks, before.clicks, after.clicks);
     count(Metric::signups, before.signups, after.signups);
     count(Metric::sales, before.sales, after.sales);
     count(Metric::paid_accounts, before.paid_accounts, after.paid_accounts);
-    fold_money(fold, Metric::revenue, ordinal, before.revenue, after.revenue);
-    fold_money(fold, Metric::commission, ordinal, before.commission, after.commission);
+    fold_money(Metric::revenue, ordinal, before.revenue, after.revenue);
+    fold_money(Metric::commission, ordinal, before.commission, after.commission);
 }
 
-/// The status set, the number of active ones, and what of the broadcasts is received (PartnerRow).
-void fold_status(Fold& fold, const PartnerRow* before, PartnerRow& after) {
-    if (before != nullptr && before->status == after.status) return;
+/// The status set, the number of active ones, and what of the broadcasts is received: the row's
+/// broadcasts_offset.
+std::int64_t PartnerFold::fold_status(const PartnerRow* before, const PartnerState& after) {
+    const std::int64_t offset = before != nullptr ? before->broadcasts_offset : 0;
+    if (before != nullptr && before->status == after.status) return offset;
     if (before != nullptr)
-        change_set(fold.run, status_set(fold.number, before->status), after.ordinal, false);
-    change_set(fold.run, status_set(fold.number, after.status), after.ordinal, true);
+        statuses_.at(static_cast<std::size_t>(before->status)).remove(after.ordinal);
+    statuses_.at(static_cast<std::size_t>(after.status)).add(after.ordinal);
     const bool was_active = before != nullptr && before->status == PartnerStatus::active;
     const bool is_active = after.status == PartnerStatus::active;
-    if (was_active == is_active) return;
-    after.broadcasts_offset =
-        static_cast<std::int64_t>(fold.program.broadcasts) - after.broadcasts_offset;
-    fold.program.active += is_active ? 1 : -1;
+    if (was_active == is_active) return offset;
+    fold_.program.active += is_active ? 1 : -1;
+    return static_cast<std::int64_t>(fold_.program.broadcasts) - offset;
 }
 
-void fold_partner(Fold& fold, GramWriter& grams, const PartnerState& state) {
-    const Key key = partner_key(fold.number, state.ordinal);
-    PartnerRow after;
-    static_cast<PartnerState&>(after) = state;
+void PartnerFold::fold_texts(const PartnerRow* before, const PartnerState& after) {
+    const TextReader texts(fold_.keys, fold_.program.id);
+    if (before == nullptr) {
+        grams_.change(after.ordinal, {}, search_text(texts.show(after)));
+    } else if (before->email != after.email || before->name != after.name ||
+               before->surname != after.surname) {
+        grams_.change(after.ordinal, search_text(texts.show(*before)),
+                      search_text(texts.show(after)));
+    }
+}
+
+void PartnerFold::take(const PartnerState& after) {
+    const Key key = partner_key(fold_.number, after.ordinal);
     std::shared_ptr<const PartnerRow> before;
-    if (state.ordinal.value < fold.program.next_ordinal) {
-        before = fold.run.find<PartnerRow>(key);
+    if (after.ordinal.value < fold_.program.next_ordinal) {
+        before = fold_.run.find<PartnerRow>(key);
         if (!before) throw StorageFailure("a partner that was seen has no row");
-        after.broadcasts_offset = before->broadcasts_offset;
     } else {
-        fold.run.put(Key(Table::partner_id, fold.number).text(state.id.value),
-                     NumberRow{state.ordinal.value});
-        fold.program.next_ordinal = state.ordinal.value + 1;
+        fold_.run.put_encoded<NumberRow>(Key(Table::partner_id, fold_.number).text(after.id.value),
+                                         NumberRow{after.ordinal.value}.encode());
+        fold_.program.next_ordinal = after.ordinal.value + 1;
     }
     static const PartnerRow kNew;
     const PartnerRow& old = before ? *before : kNew;
-    fold_status(fold, before.get(), after);
-    fold_tags(fold, before.get(), after);
-    fold_metrics(fold, state.ordinal, old.metrics, after.metrics);
-    set_value(fold.run, Key(Table::joined_column, fold.number), state.ordinal, old.joined_at.value,
-              after.joined_at.value);
-    const bool same =
-        old.email == after.email && old.name == after.name && old.surname == after.surname;
-    if (!same) {
-        const TextReader texts(fold.keys, fold.program.id);
-        grams.change(state.ordinal, before ? search_text(texts.show(*before)) : std::string(),
-                     search_text(texts.show(after)));
+    const std::int64_t broadcasts_offset = fold_status(before.get(), after);
+    fold_tags(before.get(), after);
+    fold_metrics(after.ordinal, old.metrics, after.metrics);
+    if (old.joined_at != after.joined_at) joined_.set(after.ordinal, after.joined_at.value);
+    fold_texts(before.get(), after);
+    fold_.run.put_encoded<PartnerRow>(key, PartnerRow::encode(after, broadcasts_offset));
+}
+
+void PartnerFold::write() {
+    grams_.end_event();
+    joined_.write();
+    for (SetWriter& status : statuses_) status.write();
+    for (auto& [name, tag] : tags_) {
+        tag.partners.write();
+        if (tag.active == 0) continue;
+        const Key key = Key(Table::tag_count, fold_.number).text(name);
+        NumberRow& count = fold_.run.edit<NumberRow>(key);
+        count.value += static_cast<std::uint64_t>(tag.active);
+        if (count.value == 0) fold_.run.erase(key);
     }
-    fold.run.put(key, std::move(after));
+    for (std::vector<Column>& columns : metrics_) {
+        for (Column& column : columns) column.values.write();
+    }
 }
 
 }  // namespace
 
 void fold(Fold& fold, const PartnersChanged& event) {
-    GramWriter grams(fold.run, fold.number);
-    for (const PartnerState& state : event.partners) fold_partner(fold, grams, state);
-    grams.write();
+    PartnerFold partners(fold);
+    for (const PartnerState& state : event.partners) partners.take(state);
+    partners.write();
 }
 
 std::shared_ptr<const PartnerRow> find(const RowSource& rows, std::uint32_t program,

@@ -13,7 +13,7 @@
 #include "projections/bytes.h"
 #include "projections/chunks.h"
 #include "projections/models.h"
-#include "projections/store.h"
+#include "projections/sorted_files.h"
 
 namespace tidings {
 
@@ -50,10 +50,12 @@ Error to_error(const rocksdb::Status& status, const char* doing) {
     return {code_of(status), std::string("read models: ") + doing + ": " + status.ToString(), {}};
 }
 
-constexpr int kMergedFiles = 4;  ///< flushed files that are merged together
-/// In bulk writing they wait until they are as large as the first level, so that what they are
-/// merged with is rewritten seldom; a reader looks into each.
-constexpr int kMergedFilesInBulk = 64;
+/// Files written in bulk before they are merged: most of them once, at the end. A reader looks into
+/// each.
+constexpr std::uint64_t kMostBulkFiles = 256;
+/// Nobody waits while they are merged, be it by RocksDB itself after the next start.
+constexpr int kSlowdownFiles = 2 * kMostBulkFiles, kStopFiles = 3 * kMostBulkFiles;
+constexpr std::size_t kBulkBatchBytes = 1 << 20;  ///< smaller ones are not worth files of their own
 
 /// Chunk rows: operands are lists of operations, which concatenate.
 class ChunkMerge final : public rocksdb::MergeOperator {
@@ -150,20 +152,21 @@ private:
 class RocksStore final : public Store {
 public:
     RocksStore(std::unique_ptr<rocksdb::DB> db, std::filesystem::path directory,
-               std::shared_ptr<StoreResources> resources)
-        : resources_(std::move(resources)), directory_(std::move(directory)), db_(std::move(db)) {}
+               std::shared_ptr<StoreResources> resources, bool bulk)
+        : resources_(std::move(resources)),
+          directory_(std::move(directory)),
+          db_(std::move(db)),
+          bulk_(bulk) {}
 
     std::unique_ptr<StoreBatch> new_batch() const override {
+        if (bulk_) return std::make_unique<GatheredBatch>();
         return std::make_unique<RocksBatch>();
     }
 
     Result<void> write(StoreBatch& batch) override {
-        rocksdb::WriteOptions options;
-        options.disableWAL = true;
-        options.memtable_insert_hint_per_batch = true;  // batches come in key order
-        rocksdb::Status status = db_->Write(options, &static_cast<RocksBatch&>(batch).batch);
+        rocksdb::Status status = try_to_write(batch);
         if (!status.ok() && db_->Resume().ok())  // a full disk that has room again
-            status = db_->Write(options, &static_cast<RocksBatch&>(batch).batch);
+            status = try_to_write(batch);
         if (!status.ok()) return to_error(status, "write");
         return {};
     }
@@ -190,9 +193,10 @@ public:
         return {};
     }
 
-    Result<void> end_bulk() override {
-        const rocksdb::Status status =
-            db_->SetOptions({{"level0_file_num_compaction_trigger", std::to_string(kMergedFiles)}});
+    Result<void> end_bulk(const std::atomic<bool>* cancelled) override {
+        bulk_ = false;
+        rocksdb::Status status = merge_tables(*db_, cancelled);
+        if (status.ok()) status = db_->SetOptions({{"disable_auto_compactions", "false"}});
         if (!status.ok()) return to_error(status, "end of bulk writing");
         return {};
     }
@@ -212,9 +216,32 @@ public:
     }
 
 private:
+    rocksdb::Status try_to_write(StoreBatch& batch) {
+        if (auto* gathered = dynamic_cast<GatheredBatch*>(&batch)) return write_bulk(*gathered);
+        return write_to_memtable(static_cast<RocksBatch&>(batch));
+    }
+    rocksdb::Status write_bulk(GatheredBatch& batch) {
+        std::uint64_t files = 0;
+        db_->GetIntProperty(rocksdb::DB::Properties::kNumFilesAtLevelPrefix + "0", &files);
+        if (files > kMostBulkFiles) {
+            if (rocksdb::Status merged = merge_tables(*db_, nullptr); !merged.ok()) return merged;
+        }
+        if (batch.bytes() >= kBulkBatchBytes) return write_as_files(*db_, directory_, batch);
+        RocksBatch small;
+        batch.copy_to(small);
+        return write_to_memtable(small);
+    }
+    rocksdb::Status write_to_memtable(RocksBatch& batch) {
+        rocksdb::WriteOptions options;
+        options.disableWAL = true;
+        options.memtable_insert_hint_per_batch = true;  // batches come in key order
+        return db_->Write(options, &batch.batch);
+    }
+
     std::shared_ptr<StoreResources> resources_;
     std::filesystem::path directory_;
     std::unique_ptr<rocksdb::DB> db_;
+    bool bulk_;
 };
 
 rocksdb::Options make_options(const StoreResources& resources) {
@@ -257,10 +284,15 @@ Result<std::unique_ptr<Store>> open_rocks_store(const StoreOptions& options) {
     std::shared_ptr<StoreResources> resources = options.resources;
     if (!resources) resources = make_store_resources(8 << 20, 16 << 20);
     rocksdb::Options settings = make_options(*resources);
-    settings.level0_file_num_compaction_trigger = options.bulk ? kMergedFilesInBulk : kMergedFiles;
-    // Nobody waits while what was written in bulk is merged, be it after the next start.
-    settings.level0_slowdown_writes_trigger = 2 * kMergedFilesInBulk;
-    settings.level0_stop_writes_trigger = 3 * kMergedFilesInBulk;
+    settings.level0_slowdown_writes_trigger = kSlowdownFiles;
+    settings.level0_stop_writes_trigger = kStopFiles;
+    if (options.bulk) {
+        settings.disable_auto_compactions = true;
+        // Merged into the last level at once, and fast: what is read for years is compressed better
+        // when it is merged with something else.
+        settings.level_compaction_dynamic_level_bytes = true;
+        settings.bottommost_compression = settings.compression;
+    }
     if (options.scratch) {
         settings.disable_auto_compactions = true;
         settings.avoid_flush_during_shutdown = true;
@@ -280,8 +312,10 @@ Result<std::unique_ptr<Store>> open_rocks_store(const StoreOptions& options) {
         status = rocksdb::DB::Open(settings, options.directory.string(), &raw);
     }
     if (!status.ok()) return to_error(status, "open");
+    if (!options.read_only)
+        remove_unfinished_files(options.directory);  // nobody else's: it is locked
     return std::unique_ptr<Store>(std::make_unique<RocksStore>(
-        std::unique_ptr<rocksdb::DB>(raw), options.directory, std::move(resources)));
+        std::unique_ptr<rocksdb::DB>(raw), options.directory, std::move(resources), options.bulk));
 }
 
 }  // namespace tidings

@@ -36,14 +36,20 @@ RowPtr Run::clone_committed(const Key& key, const RowKind& kind) const {
     return row == &loaded ? std::move(loaded) : kind.clone(row->get());
 }
 
+void Run::decode_put(const Key& key, Pending& pending) {
+    if (pending.change == Change::put && !pending.row && pending.kind != nullptr)
+        pending.row = pending.kind->decode(key, pending.bytes);
+}
+
 const RowPtr* Run::load(const Key& key, const RowKind& kind, RowPtr& loaded) const {
     const auto found = index_.find(key.view());
     if (found == index_.end()) return committed_.load(key, kind, loaded);
     Pending& pending = *found->second;
     if (pending.change == Change::merge && !pending.row) {
         pending.row = clone_committed(key, kind);
-        kind.apply(pending.row.get(), pending.operand);
+        kind.apply(pending.row.get(), pending.bytes);
     }
+    decode_put(key, pending);
     if (!pending.row && kind.apply != nullptr) return &(loaded = kind.fresh(key));
     return pending.row ? &pending.row : nullptr;
 }
@@ -66,6 +72,8 @@ Run::Pending& Run::pending(const Key& key) {
 
 void* Run::edit_row(const Key& key, const RowKind& kind) {
     Pending& pending = this->pending(key);
+    decode_put(key, pending);
+    pending.bytes.clear();
     if (!pending.row) {
         if (pending.kind == nullptr) pending.row = clone_committed(key, kind);  // not erased
         if (!pending.row) pending.row = kind.fresh(key);
@@ -102,10 +110,17 @@ void Run::change_row(const Key& key, const RowKind& kind, std::string_view opera
         kind.apply(pending.row.get(), operations);
         return;
     }
-    if (pending.kind == nullptr && decode == Decode::now) pending.row = clone_committed(key, kind);
+    if (pending.kind == nullptr && decode == Decode::now) {
+        pending.row = clone_committed(key, kind);
+        if (rewriting_) {
+            pending.kind = &kind;
+            kind.apply(pending.row.get(), operations);
+            return;
+        }
+    }
     pending.kind = &kind;
     pending.change = Change::merge;
-    pending.operand.append(operations);
+    pending.bytes.append(operations);
     if (!pending.row) return;
     if (pending.row.use_count() > 1) pending.row = kind.clone(pending.row.get());
     kind.apply(pending.row.get(), operations);
@@ -143,10 +158,12 @@ void Run::write_to(StoreBatch& batch) const {
         const auto& [key, pending] = *place.change;
         switch (pending.change) {
             case Change::put:
-                batch.put(key.view(), pending.kind->encode(pending.row.get()));
+                batch.put(key.view(), pending.bytes.empty()
+                                          ? pending.kind->encode(pending.row.get())
+                                          : pending.bytes);
                 break;
             case Change::merge:
-                batch.merge(key.view(), pending.operand);
+                batch.merge(key.view(), pending.bytes);
                 break;
             case Change::erase:
                 batch.erase(key.view());

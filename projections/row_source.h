@@ -1,8 +1,8 @@
 // Decoded rows: from the committed cache and store, or from a run in progress on top of them.
 #pragma once
 
+#include <boost/container/deque.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
-#include <deque>
 #include <forward_list>
 #include <memory>
 
@@ -170,6 +170,12 @@ public:
     void put(const Key& key, Row row) {
         put_row(key, row_kind<Row>(), std::make_shared<Row>(std::move(row)));
     }
+    /// The same by the row's bytes, for rows that come in great numbers: decoded only if somebody
+    /// reads it, and so not in the cache when the run is published.
+    template <class Row>
+    void put_encoded(const Key& key, std::string bytes) {
+        pending(key) = Pending{&row_kind<Row>(), nullptr, std::move(bytes), Change::put};
+    }
     void erase(const Key& key);
     /// The operand to append operations to. They reach a decoded row in memory by `applied`
     /// (below), so that a row that nobody reads is never decoded.
@@ -177,6 +183,10 @@ public:
     void change(const Key& key, std::string_view operations, Decode decode = Decode::lazily) {
         change_row(key, row_kind<Row>(), operations, decode);
     }
+
+    /// From now on chunks that are decoded at once are written whole, not as operations: cheaper
+    /// where each changes much in one run.
+    void set_rewriting(bool rewriting) { rewriting_ = rewriting; }
 
     std::size_t size() const { return changes_.size(); }
     /// The rows of the last published commit, and the keys of those that this run has changed
@@ -195,8 +205,8 @@ private:
     enum class Change { put, merge, erase };
     struct Pending {
         const RowKind* kind = nullptr;
-        RowPtr row;  ///< null: not decoded (merge), or erased
-        std::string operand;
+        RowPtr row;         ///< null: not decoded, or erased
+        std::string bytes;  ///< merge: the operand; put: the row's, empty if only `row` has it
         Change change = Change::put;
     };
     using KeyedChange = std::pair<const Key, Pending>;
@@ -204,6 +214,7 @@ private:
     const RowPtr* load(const Key& key, const RowKind& kind, RowPtr& loaded) const override;
     /// What the run changes about the row; made if it is nothing yet.
     Pending& pending(const Key& key);
+    static void decode_put(const Key& key, Pending& pending);
     /// A copy, to be changed; null if there is none.
     RowPtr clone_committed(const Key& key, const RowKind& kind) const;
     void* edit_row(const Key& key, const RowKind& kind);
@@ -213,7 +224,11 @@ private:
 
     const CommittedRows& committed_;
     RowCache& cache_;
-    std::deque<KeyedChange> changes_;  ///< in the order in which they began
+    bool rewriting_ = false;
+    /// In the order in which they began. They stay where they are.
+    boost::container::deque<KeyedChange, void,
+                            boost::container::deque_options_t<boost::container::block_size<64>>>
+        changes_;
     boost::unordered_flat_map<std::string_view, Pending*, std::hash<std::string_view>>
         index_;  ///< of their keys
 };

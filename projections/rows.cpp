@@ -9,6 +9,7 @@ namespace {
 
 constexpr std::uint8_t kErasedBit = 0x80;  ///< beside a partner's status
 constexpr std::uint8_t kEpochBit = 0x40;   ///< there, too: a key epoch follows
+constexpr std::size_t kUsualPartnerBytes = 256;
 
 void write_money(ByteWriter& out, const Money& money) {
     out.varint(money.size());
@@ -157,23 +158,24 @@ PartnerRow PartnerRow::decode(std::string_view bytes) {
     row.broadcasts_offset = in.zigzag();
     return row;
 }
-std::string PartnerRow::encode() const {
+std::string PartnerRow::encode(const PartnerState& state, std::int64_t broadcasts_offset) {
     std::string bytes;
+    bytes.reserve(kUsualPartnerBytes);
     ByteWriter out(bytes);
-    out.varint(ordinal.value);
-    out.string(id.value);
-    out.string(email.stored());
-    out.string(name.stored());
-    out.string(surname.stored());
-    out.u8(static_cast<std::uint8_t>(status) | (erased ? kErasedBit : 0) |
-           (key_epoch != 0 ? kEpochBit : 0));
-    if (key_epoch != 0) out.varint(key_epoch);
-    out.varint(tags.size());
-    for (const std::string& tag : tags) out.string(tag);
-    out.zigzag(joined_at.value);
-    write_metrics(out, metrics);
-    write_stamp(out, profile_stamp);
-    write_stamp(out, metrics_stamp);
+    out.varint(state.ordinal.value);
+    out.string(state.id.value);
+    out.string(state.email.stored());
+    out.string(state.name.stored());
+    out.string(state.surname.stored());
+    out.u8(static_cast<std::uint8_t>(state.status) | (state.erased ? kErasedBit : 0) |
+           (state.key_epoch != 0 ? kEpochBit : 0));
+    if (state.key_epoch != 0) out.varint(state.key_epoch);
+    out.varint(state.tags.size());
+    for (const std::string& tag : state.tags) out.string(tag);
+    out.zigzag(state.joined_at.value);
+    write_metrics(out, state.metrics);
+    write_stamp(out, state.profile_stamp);
+    write_stamp(out, state.metrics_stamp);
     out.zigzag(broadcasts_offset);
     return bytes;
 }

@@ -69,7 +69,8 @@ struct PartnerRow : PartnerState {
         return status == PartnerStatus::active ? program.broadcasts - offset : offset;
     }
     static PartnerRow decode(std::string_view bytes);
-    std::string encode() const;
+    static std::string encode(const PartnerState& state, std::int64_t broadcasts_offset);
+    std::string encode() const { return encode(*this, broadcasts_offset); }
     std::size_t memory() const;
 };
 

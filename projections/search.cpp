@@ -12,7 +12,9 @@ namespace tidings {
 
 namespace {
 
-constexpr char kSeparator = '\n';  ///< in no field: control characters are refused at ingress
+// In no field: control characters are refused at ingress.
+constexpr std::size_t kFew = 256;  ///< members that are no more work one by one than as bits
+constexpr char kSeparator = '\n', kPadding = '\0';
 
 bool is_plain_ascii(std::string_view text) {
     return std::all_of(text.begin(), text.end(),
@@ -33,13 +35,12 @@ Key gram_set(std::uint32_t program, std::string_view gram) {
 
 }  // namespace
 
-std::string fold_text(std::string_view text) {
-    std::string out;
+std::string fold_text(std::string text) {
     if (is_plain_ascii(text)) {
-        out.reserve(text.size());
-        for (const char c : text) out += c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-        return out;
+        for (char& c : text) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+        return text;
     }
+    std::string out;
     UErrorCode status = U_ZERO_ERROR;
     const icu::Normalizer2* folder = icu::Normalizer2::getNFKCCasefoldInstance(status);
     if (U_FAILURE(status)) throw StorageFailure("the Unicode tables cannot be loaded");
@@ -51,12 +52,14 @@ std::string fold_text(std::string_view text) {
 }
 
 std::string search_text(const PartnerTexts& partner) {
-    std::string text = partner.name;
+    std::string text;
+    text.reserve(partner.name.size() + partner.surname.size() + partner.email.size() + 2);
+    text += partner.name;
     if (!partner.name.empty() && !partner.surname.empty()) text += ' ';
     text += partner.surname;
     text += kSeparator;
     text += partner.email;
-    return fold_text(text);
+    return fold_text(std::move(text));
 }
 
 namespace {
@@ -79,6 +82,29 @@ void for_each_gram(std::string_view text, F visit) {
     }
 }
 
+/// Calls `visit` with 3 bytes for each byte of the text, padded at the ends of its parts.
+template <class F>
+void for_each_longest_gram(std::string_view text, F visit) {
+    std::uint32_t bytes = 0, pending = 0;  // of the last 2 that were read
+    const auto end_of_part = [&] {
+        for (; pending > 0; --pending)
+            visit(pending == 2 ? bytes << 8 & 0xffffff : bytes << 16 & 0xffffff);
+    };
+    for (const char c : text) {
+        if (c == kSeparator) {
+            end_of_part();
+            continue;
+        }
+        bytes = (bytes << 8 | static_cast<std::uint8_t>(c)) & 0xffffff;
+        if (pending == 2) {
+            visit(bytes);
+        } else {
+            ++pending;
+        }
+    }
+    end_of_part();
+}
+
 void collect(std::string_view text, std::vector<std::uint32_t>& grams) {
     grams.clear();
     for_each_gram(text, [&](std::uint32_t gram) { grams.push_back(gram); });
@@ -99,49 +125,119 @@ void for_each_only_in(const std::vector<std::uint32_t>& these,
 
 }  // namespace
 
-void GramWriter::add(Postings& postings, std::uint32_t gram, PartnerOrdinal ordinal) {
-    const std::uint32_t chunk = ordinal.value / limits::kSetChunk;
-    const auto index = static_cast<std::uint16_t>(ordinal.value % limits::kSetChunk);
-    std::vector<std::uint16_t>& indexes = postings[static_cast<std::uint64_t>(gram) << 32 | chunk];
+/// Members of one chunk from one of them to another.
+class RangeSet {
+public:
+    RangeSet(std::uint16_t first, std::uint16_t last)
+        : first_(first / kBits), words_(last / kBits - first / kBits + 1) {}
+
+    void add(const std::vector<std::uint16_t>& indexes) {
+        for (const std::uint16_t index : indexes)
+            words_[index / kBits - first_] |= std::uint64_t{1} << index % kBits;
+    }
+    void add(const RangeSet& other) {
+        for (std::size_t i = 0; i < words_.size(); ++i) words_[i] |= other.words_[i];
+    }
+    void clear() { std::fill(words_.begin(), words_.end(), 0); }
+    void write_to(std::string& operations) const { set_add_bits(operations, first_, words_); }
+
+private:
+    static constexpr std::uint16_t kBits = 64;
+    std::uint16_t first_;
+    std::vector<std::uint64_t> words_;
+};
+
+void GramWriter::add(Postings& postings, std::uint32_t gram, std::uint16_t index) {
+    std::vector<std::uint16_t>& indexes = postings[gram];
     if (indexes.empty() || indexes.back() != index) indexes.push_back(index);
 }
 
 void GramWriter::change(PartnerOrdinal ordinal, std::string_view before, std::string_view after) {
     if (before == after) return;
-    if (before.empty()) {  // new, as in imports: nothing to compare with
-        for_each_gram(after, [&](std::uint32_t gram) { add(added_, gram, ordinal); });
+    const std::uint32_t chunk = ordinal.value / limits::kSetChunk;
+    if (chunk != chunk_) write();
+    chunk_ = chunk;
+    const auto index = static_cast<std::uint16_t>(ordinal.value % limits::kSetChunk);
+    if (before.empty() && (new_.empty() || index > newest_)) {  // as in imports
+        for_each_longest_gram(after, [&](std::uint32_t gram) { add(new_, gram, index); });
+        newest_ = index;
         return;
     }
     collect(before, grams_before_);
     collect(after, grams_after_);
     for_each_only_in(grams_before_, grams_after_,
-                     [&](std::uint32_t gram) { add(removed_, gram, ordinal); });
+                     [&](std::uint32_t gram) { add(removed_, gram, index); });
     for_each_only_in(grams_after_, grams_before_,
-                     [&](std::uint32_t gram) { add(added_, gram, ordinal); });
+                     [&](std::uint32_t gram) { add(added_, gram, index); });
+}
+
+void GramWriter::write_row(std::string_view gram) {
+    run_.change<SetChunk>(gram_set(program_, gram).u32(chunk_), operations_);
+    operations_.clear();
+}
+
+void GramWriter::write_row(std::string_view gram, RangeSet& members) {
+    members.write_to(operations_);
+    write_row(gram);
+    members.clear();
 }
 
 template <class Encode>
-void GramWriter::write(Postings& postings, Encode encode) {
-    std::string operations;
-    for (auto& [where, indexes] : postings) {
-        if (!std::is_sorted(indexes.begin(), indexes.end())) {  // new partners come in order
-            std::sort(indexes.begin(), indexes.end());
-            indexes.erase(std::unique(indexes.begin(), indexes.end()), indexes.end());
-        }
-        operations.clear();
-        encode(operations, indexes);
-        run_.change<SetChunk>(gram_set(program_, unpack(static_cast<std::uint32_t>(where >> 32)))
-                                  .u32(static_cast<std::uint32_t>(where)),
-                              operations);
+void GramWriter::write_changed(Postings& postings, Encode encode) {
+    for (auto& [gram, indexes] : postings) {
+        std::sort(indexes.begin(), indexes.end());
+        indexes.erase(std::unique(indexes.begin(), indexes.end()), indexes.end());
+        encode(operations_, indexes);
+        write_row(unpack(gram));
     }
     postings.clear();
 }
 
+/// Whoever has a gram has its beginnings, too: these come from the longer ones, which are sorted.
+void GramWriter::write_new() {
+    if (new_.empty()) return;
+    std::vector<std::pair<std::uint32_t, const std::vector<std::uint16_t>*>> grams;
+    std::uint16_t first = newest_;
+    for (const auto& [gram, indexes] : new_) {
+        grams.emplace_back(gram, &indexes);
+        first = std::min(first, indexes.front());
+    }
+    std::sort(grams.begin(), grams.end());
+    RangeSet longest(first, newest_), pairs(first, newest_), singles(first, newest_);
+    for (auto at = grams.begin(); at != grams.end();) {
+        const auto& [gram, indexes] = *at;
+        const char text[] = {static_cast<char>(gram >> 16), static_cast<char>(gram >> 8),
+                             static_cast<char>(gram)};
+        pairs.add(*indexes);
+        if (text[2] != kPadding && indexes->size() > kFew) {
+            longest.add(*indexes);
+            write_row({text, 3}, longest);
+        } else if (text[2] != kPadding) {
+            set_add_each(operations_, indexes->data(), indexes->size());
+            write_row({text, 3});
+        }
+        ++at;
+        if (at != grams.end() && at->first >> 8 == gram >> 8) continue;
+        singles.add(pairs);
+        if (text[1] != kPadding) write_row({text, 2}, pairs);
+        pairs.clear();
+        if (at != grams.end() && at->first >> 16 == gram >> 16) continue;
+        write_row({text, 1}, singles);
+    }
+    new_.clear();
+}
+
+void GramWriter::end_event() {
+    // Texts that changed twice must not be written as if they had changed at once.
+    if (!added_.empty() || !removed_.empty()) write();
+}
+
 void GramWriter::write() {
-    write(removed_, [](std::string& operations, const std::vector<std::uint16_t>& indexes) {
+    write_new();
+    write_changed(removed_, [](std::string& operations, const std::vector<std::uint16_t>& indexes) {
         for (const std::uint16_t index : indexes) set_remove(operations, index);
     });
-    write(added_, [](std::string& operations, const std::vector<std::uint16_t>& indexes) {
+    write_changed(added_, [](std::string& operations, const std::vector<std::uint16_t>& indexes) {
         set_add_each(operations, indexes.data(), indexes.size());
     });
 }
@@ -174,6 +270,7 @@ std::vector<Key> gram_chunks(
 }  // namespace
 
 void erase_grams(Fold& fold, PartnerOrdinal partner) {
+    fold.grams.of(fold.number).write();
     const std::uint32_t chunk = partner.value / limits::kSetChunk;
     std::vector<Key> keys = gram_chunks(
         fold.run, fold.number, chunk, [&](std::string_view key, std::string_view value) {
@@ -200,7 +297,7 @@ void erase_grams(Fold& fold, PartnerOrdinal partner) {
     }
 }
 
-Search::Search(std::string_view query) : folded_(fold_text(query)) {
+Search::Search(std::string_view query) : folded_(fold_text(std::string(query))) {
     if (folded_.size() <= 3) {
         if (!folded_.empty()) grams_.push_back(folded_);
         return;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <boost/unordered/unordered_flat_map.hpp>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -14,29 +15,59 @@
 namespace tidings {
 
 /// NFKC case-folded (Unicode Default Caseless Matching, UAX #15 and section 3.13). Pure.
-std::string fold_text(std::string_view text);
+std::string fold_text(std::string text);
 /// What is searched of a partner: "name surname" and email, folded, apart by a newline.
 std::string search_text(const PartnerTexts& partner);
 
-/// Collects the postings of many partners, then writes each gram's row once.
+class RangeSet;
+
+/// Collects the postings of many partners of a program, then writes each gram's row once.
 class GramWriter {
 public:
+    /// `run` outlives it.
     GramWriter(Run& run, std::uint32_t program) : run_(run), program_(program) {}
     /// `before` is empty for a new partner.
     void change(PartnerOrdinal ordinal, std::string_view before, std::string_view after);
+    /// After each event. REQUIRES: a partner changes once in an event.
+    void end_event();
     void write();
 
 private:
-    /// Gram and chunk to indexes in the chunk. Its order is nobody's concern: a run is sorted.
-    using Postings = boost::unordered_flat_map<std::uint64_t, std::vector<std::uint16_t>>;
-    static void add(Postings& postings, std::uint32_t gram, PartnerOrdinal ordinal);
+    /// Gram to indexes in the chunk. Its order is nobody's concern: a run is sorted.
+    using Postings = boost::unordered_flat_map<std::uint32_t, std::vector<std::uint16_t>>;
+    static void add(Postings& postings, std::uint32_t gram, std::uint16_t index);
     template <class Encode>
-    void write(Postings& postings, Encode encode);
+    void write_changed(Postings& postings, Encode encode);
+    void write_new();
+    void write_row(std::string_view gram);
+    void write_row(std::string_view gram, RangeSet& members);
 
     Run& run_;
-    std::uint32_t program_;
+    const std::uint32_t program_;
+    std::uint32_t chunk_ = 0;  ///< of everything that is not written yet
+    Postings new_;             ///< of 3 bytes each, ascending indexes: new partners'
+    std::uint16_t newest_ = 0;
     Postings added_, removed_;
     std::vector<std::uint32_t> grams_before_, grams_after_;
+    std::string operations_;
+};
+
+/// Of all programs: what is to be written before a run is. Nobody reads grams of a run in progress.
+class GramWriters {
+public:
+    explicit GramWriters(Run& run) : run_(run) {}
+    GramWriter& of(std::uint32_t program) {
+        return writers_.try_emplace(program, run_, program).first->second;
+    }
+    void write() {
+        for (auto& [program, writer] : writers_) writer.write();
+        writers_.clear();
+    }
+    void drop() { writers_.clear(); }
+
+private:
+    Run& run_;
+    std::map<std::uint32_t, GramWriter> writers_;
 };
 
 /// Takes the partner out of every gram's set, whatever it was put there by.

@@ -3,6 +3,7 @@
 // (projections/chunks.h).
 #pragma once
 
+#include <atomic>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -54,8 +55,10 @@ public:
     /// Puts a durable copy of every write so far into `directory`, which is made; its parent is
     /// there. Cheap: files that never change are shared. For the writer. Errors: io.
     virtual Result<void> snapshot(const std::filesystem::path& directory) = 0;
-    /// Ends StoreOptions::bulk: files are merged from now on as readers like it. Errors: io.
-    virtual Result<void> end_bulk() = 0;
+    /// Ends StoreOptions::bulk: merges what was written, and from now on as readers like it. For
+    /// the writer; returns when that is done. `cancelled`, if set, ends it early: then the next
+    /// start merges. Errors: io, also if cancelled.
+    virtual Result<void> end_bulk(const std::atomic<bool>* cancelled) = 0;
     /// Makes older values of the rows of these ranges (first and last key) leave the disk, but for
     /// snapshots. From any thread. Errors: io.
     virtual Result<void> erase_deleted(
@@ -67,7 +70,7 @@ struct StoreOptions {
     std::shared_ptr<StoreResources> resources;
     bool read_only = false;
     bool scratch = false;  ///< thrown away when closed: nothing is compacted or written out for it
-    bool bulk = false;     ///< much is written before it is read: files are merged late
+    bool bulk = false;     ///< much is written before it is read (Store::end_bulk)
 };
 
 /// RocksDB without a write-ahead log: the log is the commits log (docs/decisions/0001).

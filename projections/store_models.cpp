@@ -14,10 +14,9 @@ namespace tidings {
 namespace {
 
 constexpr std::uint64_t kLayoutVersion =
-    3;  ///< of keys and rows; another one means: rebuild from the log
-constexpr std::uint64_t kOldestLayout = 2;  ///< that can be gone on with: it lacks an operation
+    4;  ///< of keys and rows; another one means: rebuild from the log
+constexpr std::uint64_t kOldestLayout = 2;  ///< that can be gone on with: it lacks operations
 constexpr std::size_t kDefaultRowMemory = 64 << 20;
-constexpr std::size_t kBulkFlushBytes = 64 << 20;
 constexpr std::size_t kEvictionSlice = 2'000;  ///< rows looked at while readers wait: some 0.1 ms
 
 Key meta(std::string_view name) { return Key(Table::meta).text(name); }
@@ -29,12 +28,15 @@ StoreModels::StoreModels(std::unique_ptr<Store> store, const ModelsOptions& opti
       cache_(options.row_memory ? options.row_memory : make_row_memory(kDefaultRowMemory)),
       committed_(*store_, cache_),
       run_(committed_, cache_),
+      grams_(run_),
       facts_(run_),
       tip_(tip),
       tree_(tree::load(*store_)),
       flush_bytes_(options.flush_bytes),
       bulk_(options.bulk),
-      flushes_at_end_(!options.read_only && !options.scratch) {}
+      flushes_at_end_(!options.read_only && !options.scratch) {
+    run_.set_rewriting(bulk_);
+}
 
 StoreModels::~StoreModels() {
     // What is not flushed is replayed from the log at the next start.
@@ -103,8 +105,8 @@ void StoreModels::fold(const Outcome& outcome) {
     const bool kept = outcome.remember && (outcome.status == OutcomeStatus::applied ||
                                            outcome.status == OutcomeStatus::unchanged);
     if (outcome.events.empty() && !kept) return;
-    Fold fold{run_, *number, run_.edit<ProgramRow>(program_key(*number)), outcome.time,
-              keys_.get()};
+    Fold fold{run_,         grams_,     *number, run_.edit<ProgramRow>(program_key(*number)),
+              outcome.time, keys_.get()};
     fold.program.log_time = outcome.time;  // what leaves no row leaves no time either
     for (std::size_t i = 0; i < outcome.events.size(); ++i) {
         fold.program.last_event = {outcome.first_event.value + i};
@@ -115,6 +117,7 @@ void StoreModels::fold(const Outcome& outcome) {
 }
 
 Result<void> StoreModels::publish(const Tip& tip, std::span<const Hash256> leaves) {
+    grams_.write();
     const std::unique_ptr<StoreBatch> batch = store_->new_batch();
     run_.write_to(*batch);
     merkle::Frontier grown = tree::grow(tree_, leaves, *batch);
@@ -133,7 +136,7 @@ Result<void> StoreModels::publish(const Tip& tip, std::span<const Hash256> leave
     }
     folded_ = 0;
     unflushed_bytes_ += batch->bytes();
-    if (unflushed_bytes_ < (bulk_ ? kBulkFlushBytes : flush_bytes_)) return {};
+    if (unflushed_bytes_ < flush_bytes_) return {};
     // Everything has moved already: no error of publish's. It is tried again with the next one,
     // whose write meets the reason.
     if (store_->flush(false)) unflushed_bytes_ = 0;
@@ -141,6 +144,7 @@ Result<void> StoreModels::publish(const Tip& tip, std::span<const Hash256> leave
 }
 
 void StoreModels::drop() {
+    grams_.drop();
     run_.drop();
     facts_.forget();
     folded_ = 0;
@@ -159,9 +163,10 @@ Result<void> StoreModels::flush() {
     return store_->flush(true);
 }
 
-Result<void> StoreModels::end_bulk() {
+Result<void> StoreModels::end_bulk(const std::atomic<bool>* cancelled) {
     bulk_ = false;
-    return store_->end_bulk();
+    run_.set_rewriting(false);
+    return store_->end_bulk(cancelled);
 }
 
 Result<void> StoreModels::snapshot(const std::filesystem::path& directory) {

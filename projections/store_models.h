@@ -7,6 +7,7 @@
 #include "projections/lock.h"
 #include "projections/models.h"
 #include "projections/row_facts.h"
+#include "projections/search.h"
 
 namespace tidings {
 
@@ -29,7 +30,8 @@ public:
     Result<void> snapshot(const std::filesystem::path& directory) override;
     Result<void> erase_deleted(const ProgramId& program) override;
     std::vector<ProgramId> program_ids() const override;
-    Result<void> end_bulk() override;
+    bool is_bulk() const override { return bulk_; }
+    Result<void> end_bulk(const std::atomic<bool>* cancelled) override;
     std::vector<ModelDigest> digests(const std::atomic<bool>* cancelled) const override;
     std::vector<std::pair<ProgramId, Hash256>> program_digests() const override;
     std::vector<std::string> check() const override;
@@ -89,6 +91,7 @@ private:
     mutable RowCache cache_;
     CommittedRows committed_;  ///< of the publishing thread, under its run
     Run run_;
+    GramWriters grams_;
     RowFacts facts_;
     Tip tip_;
     merkle::Frontier tree_;

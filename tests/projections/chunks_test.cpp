@@ -1,5 +1,6 @@
 #include "projections/chunks.h"
 
+#include <bit>
 #include <map>
 #include <set>
 
@@ -35,6 +36,14 @@ std::string merged(std::string_view key, const std::vector<std::string>& operati
     return base.value_or("");
 }
 
+void add_as_bits(std::string& operation, const std::vector<std::uint16_t>& members) {
+    const auto first = static_cast<std::uint16_t>(members.front() / 64);
+    std::vector<std::uint64_t> words(members.back() / 64 - first + 1);
+    for (const std::uint16_t index : members)
+        words[index / 64 - first] |= std::uint64_t{1} << index % 64;
+    set_add_bits(operation, first, words);
+}
+
 TEST_CASE("a set chunk holds what a std::set holds, however its operations were merged") {
     CHECK_PROPERTY([] {
         const std::uint32_t chunk = *rc::gen::element(0u, 1u, 65535u);
@@ -63,7 +72,11 @@ TEST_CASE("a set chunk holds what a std::set holds, however its operations were 
                             with_runs.insert(static_cast<std::uint16_t>(i));
                     }
                     const std::vector<std::uint16_t> many(with_runs.begin(), with_runs.end());
-                    set_add_each(operation, many.data(), many.size());
+                    if (*rc::gen::arbitrary<bool>()) {
+                        set_add_each(operation, many.data(), many.size());
+                    } else if (!many.empty()) {
+                        add_as_bits(operation, many);
+                    }
                     for (const std::uint16_t i : many)
                         expected.insert(chunk * limits::kSetChunk + i);
                 }
@@ -87,6 +100,28 @@ TEST_CASE("members that layout 2 added are still read") {
         SetChunk::decode(set_base(key.view()), merge_chunk(key.view(), std::nullopt, views, 1));
     CHECK(row.bits == Bitmap::bitmapOf(3, limits::kSetChunk + 2, limits::kSetChunk + 5,
                                        2 * limits::kSetChunk - 1));
+}
+
+TEST_CASE("members as bits are written as runs where these are few, as bits where they are many") {
+    const auto written = [](std::uint64_t word, std::size_t count) {
+        std::string operation;
+        const std::vector<std::uint64_t> words(count, word);
+        set_add_bits(operation, 3, words);
+        const std::string_view views[] = {operation};
+        const Key key = set_key(0);
+        const SetChunk row =
+            SetChunk::decode(set_base(key.view()), merge_chunk(key.view(), std::nullopt, views, 1));
+        CHECK(row.bits.cardinality() == count * static_cast<std::size_t>(std::popcount(word)));
+        CHECK((row.bits.isEmpty() || row.bits.minimum() >= 3 * 64));
+        return operation;
+    };
+    CHECK(written(~std::uint64_t{0}, 100).size() < 8);  // one run
+    CHECK(written(0, 10)[0] == 4);
+    CHECK(written(0x8000000000000001, 10)[0] == 4);
+    const std::string bits = written(0x5555555555555555, 100);
+    CHECK(bits[0] == 5);
+    CHECK(bits.size() < 8 * 100 + 8);
+    CHECK(written(0x1111111111111111, limits::kSetChunk / 64 - 3)[0] == 5);  // to the chunk's end
 }
 
 TEST_CASE("large set chunks take the Roaring form and come back") {
@@ -148,15 +183,19 @@ TEST_CASE("malformed rows are refused, not misread") {
     const std::string_view too_far[] = {beyond};
     CHECK_THROWS_AS(merge_chunk(column.view(), std::nullopt, too_far, 1), StorageFailure);
     const std::string of_sets[] = {
-        {"\x04\x01\x80\x80\x08", 5},                                    // behind the chunk
-        {"\x04\x01\xff\xff\x07\x00", 6},                                // reaches beyond it
-        {"\x04\x01\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 13},   // without end
-        {"\x03\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01\x00\x00", 13}};  // more than fit
+        {"\x05\xff\x07\x02................", 20},                          // bits beyond the chunk
+        {"\x05\x80\x08\x01........", 12},                                  // behind it
+        {"\x05\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01........", 20},  // more than fit
+        {"\x05\x00\x02........", 11},                                      // fewer than it says
+        {"\x04\x01\x80\x80\x08", 5},                                       // behind the chunk
+        {"\x04\x01\xff\xff\x07\x00", 6},                                   // reaches beyond it
+        {"\x04\x01\x01\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", 13},      // without end
+        {"\x03\x80\x80\x80\x80\x80\x80\x80\x80\x80\x01\x00\x00", 13}};     // more than fit
     for (const std::string& operand : of_sets) {
         const std::string_view view[] = {operand};
         CHECK_THROWS_AS(merge_chunk(set_key(0).view(), std::nullopt, view, 1), StorageFailure);
     }
-    const std::string_view of_column[] = {of_sets[3]};
+    const std::string_view of_column[] = {of_sets[7]};
     CHECK_THROWS_AS(merge_chunk(column.view(), std::nullopt, of_column, 1), StorageFailure);
     CHECK_THROWS_AS(merge_chunk(Key(Table::program, 1).view(), std::nullopt, views, 1),
                     StorageFailure);

@@ -1,9 +1,12 @@
-// The store on RocksDB: when its files are merged.
+// The store on RocksDB: batches that are files, and when files are merged.
+#include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <thread>
 
-#include "projections/key.h"
+#include "projections/chunks.h"
 #include "projections/store.h"
 #include "tests/support/catch.h"
 #include "tests/support/temporary_directory.h"
@@ -27,6 +30,7 @@ void write_file(Store& store, std::uint32_t number) {
     REQUIRE(store.flush(true).has_value());
 }
 
+/// By RocksDB itself, in the background.
 bool merged(const std::filesystem::path& directory) {
     for (int i = 0; i < 1'000; ++i) {
         if (table_files(directory) < 4) return true;
@@ -36,23 +40,142 @@ bool merged(const std::filesystem::path& directory) {
 }
 
 constexpr std::uint32_t kWrittenFiles = 12;
+constexpr std::uint32_t kManyRows = 40'000;  // more than a megabyte
+
+std::filesystem::path models_of(const testing::TemporaryDirectory& directory) {
+    return directory.path() / "models";
+}
+
+std::unique_ptr<Store> open_store(const testing::TemporaryDirectory& directory, bool bulk) {
+    return open_rocks_store({.directory = models_of(directory), .bulk = bulk}).value();
+}
+
+std::string value_of(std::uint32_t row, std::uint32_t version) {
+    return std::string(20, static_cast<char>('a' + row % 26)) + std::to_string(version);
+}
+
+/// Rows of two tables with `version`, a few that are not in order, and a member of a set.
+Result<void> write_many(Store& store, std::uint32_t from, std::uint32_t version) {
+    const std::unique_ptr<StoreBatch> batch = store.new_batch();
+    for (const Table table : {Table::partner, Table::partner_id}) {
+        for (std::uint32_t row = from; row < from + kManyRows; ++row)
+            batch->put(Key(table, 1).u32(row).view(), value_of(row, version));
+    }
+    std::string member;
+    set_add(member, static_cast<std::uint16_t>(version));
+    batch->merge(Key(Table::gram_set, 1).sized_text("abc").u32(0).view(), member);
+    batch->put(Key(Table::meta).text("tip").view(), std::to_string(version));
+    batch->erase(Key(Table::meta).text("gone").view());
+    return store.write(*batch);
+}
+
+std::vector<std::string> names_with(const std::filesystem::path& directory,
+                                    const std::string& extension) {
+    std::vector<std::string> out;
+    for (const auto& file : std::filesystem::directory_iterator(directory)) {
+        if (file.path().extension() == extension) out.push_back(file.path().filename());
+    }
+    return out;
+}
+
+void check_rows(const Store& store, std::uint32_t versions) {
+    for (const Table table : {Table::partner, Table::partner_id}) {
+        std::uint32_t row = 0;
+        const Key prefix(table, 1);
+        store.scan(prefix.view(), prefix_end(prefix.view()), false,
+                   [&](std::string_view key, std::string_view value) {
+                       const std::uint32_t newest = std::min(row / (kManyRows / 2), versions - 1);
+                       const bool right =
+                           key == Key(table, 1).u32(row).view() && value == value_of(row, newest);
+                       if (!right) FAIL("row " << row << ": " << value);
+                       ++row;
+                       return true;
+                   });
+        CHECK(row == kManyRows / 2 * (versions + 1));
+    }
+    const Key grams = Key(Table::gram_set, 1).sized_text("abc").u32(0);
+    CHECK(SetChunk::decode(0, store.get(grams.view()).value_or("")).bits.cardinality() == versions);
+    CHECK(store.get(Key(Table::meta).text("tip").view()) == std::to_string(versions - 1));
+    CHECK(store.get(Key(Table::meta).text("gone").view()) == std::nullopt);
+}
 
 }  // namespace
 
-TEST_CASE("files written in bulk are merged when that ends, and the rows are the same") {
+TEST_CASE("large batches in bulk are files at once, which survive without a flush") {
     const testing::TemporaryDirectory directory;
-    const auto open = [&](bool bulk) {
-        return open_rocks_store({.directory = directory.path() / "models", .bulk = bulk}).value();
-    };
-    auto store = open(true);
+    constexpr std::uint32_t kVersions = 5;
+    auto store = open_store(directory, true);
+    {
+        const std::unique_ptr<StoreBatch> small = store->new_batch();
+        small->put(Key(Table::meta).text("gone").view(), "by memtable");
+        small->put(Key(Table::partner, 1).u32(0).view(), "by memtable");
+        REQUIRE(store->write(*small).has_value());
+    }
+    for (std::uint32_t i = 0; i < kVersions; ++i)
+        REQUIRE(write_many(*store, i * kManyRows / 2, i).has_value());
+    CHECK(table_files(models_of(directory)) > kVersions);
+    CHECK(names_with(models_of(directory), ".bulk").empty());
+    check_rows(*store, kVersions);
+    SECTION("as they are") {}
+    SECTION("merged") {
+        REQUIRE(store->end_bulk(nullptr).has_value());
+        CHECK(table_files(models_of(directory)) < 8);
+        check_rows(*store, kVersions);
+        REQUIRE(write_many(*store, kVersions * kManyRows / 2, kVersions).has_value());
+        check_rows(*store, kVersions + 1);
+        return;
+    }
+    SECTION("cancelled while they are merged") {
+        const std::atomic<bool> cancelled{true};
+        const auto ended = store->end_bulk(&cancelled);
+        REQUIRE_FALSE(ended.has_value());
+        CHECK(ended.error().code == ErrorCode::io);
+    }
+    SECTION("of another process, which died while it wrote some") {
+        // as after kill -9: what the directory holds now, in another one
+        const auto copy = directory.path() / "copy";
+        std::filesystem::copy(models_of(directory), copy, std::filesystem::copy_options::recursive);
+        std::ofstream(copy / "0.bulk") << "half a file";
+        const auto after = open_rocks_store({.directory = copy, .bulk = GENERATE(true, false)});
+        REQUIRE(after.has_value());
+        CHECK(names_with(copy, ".bulk").empty());
+        check_rows(**after, kVersions);
+        return;
+    }
+    store.reset();
+    store = open_store(directory, false);
+    check_rows(*store, kVersions);
+}
+
+TEST_CASE("a batch in bulk that cannot be written leaves nothing, and can be written again") {
+    const testing::TemporaryDirectory directory;
+    auto store = open_store(directory, true);
+    REQUIRE(write_many(*store, 0, 0).has_value());
+    // in the first file's place
+    std::filesystem::create_directories(models_of(directory) / "0.bulk" / "full");
+    const auto failed = write_many(*store, kManyRows / 2, 1);
+    REQUIRE_FALSE(failed.has_value());
+    CHECK(failed.error().code == ErrorCode::io);
+    check_rows(*store, 1);
+    std::filesystem::remove_all(models_of(directory) / "0.bulk");
+    REQUIRE(write_many(*store, kManyRows / 2, 1).has_value());
+    check_rows(*store, 2);
+}
+
+TEST_CASE("small batches in bulk are merged when that ends, and the rows are the same") {
+    const testing::TemporaryDirectory directory;
+    auto store = open_store(directory, true);
     for (std::uint32_t i = 0; i < kWrittenFiles; ++i) write_file(*store, i);
-    CHECK(table_files(directory.path() / "models") == kWrittenFiles);
-    SECTION("by its end") { REQUIRE(store->end_bulk().has_value()); }
+    CHECK(table_files(models_of(directory)) == kWrittenFiles);
+    SECTION("by its end") {
+        REQUIRE(store->end_bulk(nullptr).has_value());
+        CHECK(table_files(models_of(directory)) < 4);
+    }
     SECTION("at the next start, if it was cut off") {
         store.reset();
-        store = open(false);
+        store = open_store(directory, false);
+        CHECK(merged(models_of(directory)));
     }
-    CHECK(merged(directory.path() / "models"));
     for (std::uint32_t row = 0; row < kWrittenFiles + 2; ++row) {
         CHECK(store->get(Key(Table::partner, row).view()) ==
               std::to_string(std::min(row, kWrittenFiles - 1)));
