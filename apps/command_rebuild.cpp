@@ -132,7 +132,7 @@ Result<void> follow_logs(const LogSet& logs, const ModelsSet& models, const std:
             const auto replayed = replay_log(*logs[i], *models[i], ends[i], [&] {
                 progress.update(before + models[i]->tip().sequence.value);
             });
-            if (!replayed) return replayed;
+            if (!replayed) return replayed.error();
             before += models[i]->tip().sequence.value;
         }
         PartitionLoop loop(*logs[i], codec, *models[i], observer, false);

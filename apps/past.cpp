@@ -186,7 +186,7 @@ public:
 private:
     /// Bytes of records that are published together: a batch costs more than its rows, and in bulk
     /// is a set of files.
-    static constexpr std::size_t kTogether = 1 << 20, kTogetherInBulk = 16 << 20;
+    static constexpr std::size_t kTogether = 1 << 20, kTogetherInBulk = 8 << 20;
 
     /// True: this one lies beyond the end.
     Result<bool> take(const CommitRecord& record) {

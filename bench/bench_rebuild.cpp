@@ -18,6 +18,7 @@
 #include "bench/kafka_programs.h"
 #include "bench/opens_in_bulk.h"
 #include "bench/partners.h"
+#include "bench/physical_limits.h"
 #include "bench/report.h"
 #include "bench/shell.h"
 #include "core/chain.h"
@@ -31,6 +32,7 @@ constexpr std::size_t kRebuildMessages =
     9;  ///< opened by everyone; with the partners 10 events each
 constexpr std::uint64_t kSingles = 500'000;
 constexpr double kRebuildTarget = 2e6, kRatioTarget = 0.6;
+constexpr double kScanOfTarget = 6.4e6;  ///< rows/s where the target was set
 
 using Clock = std::chrono::steady_clock;
 
@@ -256,8 +258,10 @@ Row run_rebuild(Environment& environment) {
     const std::filesystem::path data = environment.fresh("rebuild");
     const std::uint64_t events = make_log(data, partners);
     Embedded bulk, singles;
+    std::vector<double> scans;
     for (int i = 0; i < repeats; ++i) {
         rebuild_embedded(environment, data, {kProgram}, events, partners, bulk);
+        scans.push_back(measure_scan(environment.directory, events));
     }
     const std::filesystem::path data_of_singles = environment.fresh("singles");
     const std::uint64_t few = environment.scaled(kSingles);
@@ -274,6 +278,8 @@ Row run_rebuild(Environment& environment) {
                    "threads";
     row.unit = "events/s a core";
     row.ours = median(bulk.per_core);
+    row.limit = median(scans);
+    const double target = kRebuildTarget * *row.limit / kScanOfTarget;
     row.extra["wall_per_s"] = median(bulk.wall);
     row.extra["decoded_per_s"] = median(bulk.decoded);
     row.extra["log_bytes_per_event"] = median(bulk.log_bytes);
@@ -281,11 +287,13 @@ Row run_rebuild(Environment& environment) {
     row.extra["singles_wall_per_s"] = median(singles.wall);
     row.extra["singles_log_bytes_per_event"] = median(singles.log_bytes);
     row.extra["runs"] = to_json(bulk.per_core);
-    row.target = ">= 2,000,000 events/s a core, and >= 0.6 of the bytes consumed from Kafka";
+    row.target = ">= " + format_number(target) + " events/s a core (" +
+                 format_number(kRebuildTarget) + " at " + format_number(kScanOfTarget) +
+                 " rows/s scanned), and >= 0.6 of the bytes consumed from Kafka";
     row.peer = "Kafka Streams 4.1: see peer_restore_per_s, against kafka_events_per_s";
     try {
         const OnKafka kafka = run_on_kafka(environment, partners, repeats);
-        row.met = row.ours >= kRebuildTarget && median(kafka.ratio) >= kRatioTarget;
+        row.met = row.ours >= target && median(kafka.ratio) >= kRatioTarget;
         row.extra["kafka_events_per_s"] = median(kafka.per_second);
         row.extra["kafka_bytes_per_s"] = median(kafka.bytes_per_second);
         row.extra["kafka_decoded_bytes_per_s"] = median(kafka.decoded);

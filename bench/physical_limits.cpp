@@ -34,16 +34,12 @@ class ScratchDatabase {
 public:
     explicit ScratchDatabase(const std::filesystem::path& directory) : path_(directory / "limit") {
         std::filesystem::remove_all(path_);
-        rocksdb::Options options;
-        options.create_if_missing = true;
-        rocksdb::BlockBasedTableOptions table;
-        table.block_cache = rocksdb::NewLRUCache(kCacheBytes);
-        table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
-        options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
-        rocksdb::DB* db = nullptr;
-        const rocksdb::Status status = rocksdb::DB::Open(options, path_.string(), &db);
-        check(status.ok(), "RocksDB alone: " + status.ToString());
-        db_.reset(db);
+        open();
+    }
+    /// Nothing is in its cache then.
+    void reopen() {
+        db_.reset();
+        open();
     }
     ~ScratchDatabase() {
         db_.reset();
@@ -55,6 +51,19 @@ public:
     rocksdb::DB* operator->() const { return db_.get(); }
 
 private:
+    void open() {
+        rocksdb::Options options;
+        options.create_if_missing = true;
+        rocksdb::BlockBasedTableOptions table;
+        table.block_cache = rocksdb::NewLRUCache(kCacheBytes);
+        table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+        options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+        rocksdb::DB* db = nullptr;
+        const rocksdb::Status status = rocksdb::DB::Open(options, path_.string(), &db);
+        check(status.ok(), "RocksDB alone: " + status.ToString());
+        db_.reset(db);
+    }
+
     const std::filesystem::path path_;
     std::unique_ptr<rocksdb::DB> db_;
 };
@@ -132,6 +141,21 @@ Histogram measure_point_reads(const std::filesystem::path& directory, std::uint6
         check(found, "RocksDB alone: a key is missing");
     }
     return out;
+}
+
+double measure_scan(const std::filesystem::path& directory, std::uint64_t rows) {
+    ScratchDatabase db(directory);
+    put_all(db, rows, false);
+    check(db->Flush({}).ok(), "RocksDB alone: flush");
+    check(db->CompactRange({}, nullptr, nullptr).ok(), "RocksDB alone: merge");
+    db.reopen();
+    std::uint64_t found = 0;
+    const auto start = Clock::now();
+    const std::unique_ptr<rocksdb::Iterator> it(db->NewIterator({}));
+    for (it->SeekToFirst(); it->Valid(); it->Next()) found += it->value().size() == 8 ? 1 : 0;
+    const double seconds = static_cast<double>(ns_since(start)) / 1e9;
+    check_equal(found, rows, "rows");
+    return static_cast<double>(rows) / seconds;
 }
 
 }  // namespace tidings::bench

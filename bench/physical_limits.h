@@ -19,4 +19,8 @@ double measure_synced_puts(const std::filesystem::path& directory, std::uint64_t
 Histogram measure_point_reads(const std::filesystem::path& directory, std::uint64_t rows,
                               std::size_t reads);
 
+/// RocksDB: `rows` with 8-byte keys and values, merged and opened anew, read once from the first to
+/// the last on one thread: rows per second.
+double measure_scan(const std::filesystem::path& directory, std::uint64_t rows);
+
 }  // namespace tidings::bench

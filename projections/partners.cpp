@@ -155,11 +155,10 @@ std::int64_t PartnerFold::fold_status(const PartnerRow* before, const PartnerSta
 void PartnerFold::fold_texts(const PartnerRow* before, const PartnerState& after) {
     const TextReader texts(fold_.keys, fold_.program.id);
     if (before == nullptr) {
-        grams_.change(after.ordinal, {}, search_text(texts.show(after)));
+        grams_.change(after.ordinal, {}, search_text(texts, after));
     } else if (before->email != after.email || before->name != after.name ||
                before->surname != after.surname) {
-        grams_.change(after.ordinal, search_text(texts.show(*before)),
-                      search_text(texts.show(after)));
+        grams_.change(after.ordinal, search_text(texts, *before), search_text(texts, after));
     }
 }
 

@@ -70,6 +70,13 @@ Run::Pending& Run::pending(const Key& key) {
     return pending;
 }
 
+Run::Pending& Run::new_pending(const Key& key) {
+    auto& [kept, pending] = changes_.emplace_back(key, Pending{});
+    const auto [at, added] = index_.emplace(kept.view(), &pending);
+    if (!added) changes_.pop_back();
+    return *at->second;
+}
+
 void* Run::edit_row(const Key& key, const RowKind& kind) {
     Pending& pending = this->pending(key);
     decode_put(key, pending);
@@ -106,6 +113,7 @@ void Run::change_row(const Key& key, const RowKind& kind, std::string_view opera
         return;
     }
     if (pending.kind != nullptr && pending.change == Change::put) {
+        pending.bytes.clear();
         if (pending.row.use_count() > 1) pending.row = kind.clone(pending.row.get());
         kind.apply(pending.row.get(), operations);
         return;
@@ -138,14 +146,14 @@ std::uint64_t ordered_bytes(std::string_view key, std::size_t offset) {
 
 }  // namespace
 
-void Run::write_to(StoreBatch& batch) const {
+void Run::write_to(StoreBatch& batch) {
     struct Place {
         std::uint64_t first, second;  ///< 16 bytes of the key: most are told apart by them
-        const KeyedChange* change;
+        KeyedChange* change;
     };
     std::vector<Place> sorted;
     sorted.reserve(changes_.size());
-    for (const auto& change : changes_) {
+    for (auto& change : changes_) {
         const std::string_view key = change.first.view();
         sorted.push_back({ordered_bytes(key, 0), ordered_bytes(key, 8), &change});
     }
@@ -155,15 +163,14 @@ void Run::write_to(StoreBatch& batch) const {
         return a.change->first < b.change->first;
     });
     for (const Place& place : sorted) {
-        const auto& [key, pending] = *place.change;
+        auto& [key, pending] = *place.change;
         switch (pending.change) {
             case Change::put:
-                batch.put(key.view(), pending.bytes.empty()
-                                          ? pending.kind->encode(pending.row.get())
-                                          : pending.bytes);
+                if (pending.bytes.empty()) pending.bytes = pending.kind->encode(pending.row.get());
+                batch.put_kept(key.view(), pending.bytes);
                 break;
             case Change::merge:
-                batch.merge(key.view(), pending.bytes);
+                batch.merge_kept(key.view(), pending.bytes);
                 break;
             case Change::erase:
                 batch.erase(key.view());

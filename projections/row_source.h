@@ -174,7 +174,7 @@ public:
     /// reads it, and so not in the cache when the run is published.
     template <class Row>
     void put_encoded(const Key& key, std::string bytes) {
-        pending(key) = Pending{&row_kind<Row>(), nullptr, std::move(bytes), Change::put};
+        new_pending(key) = Pending{&row_kind<Row>(), nullptr, std::move(bytes), Change::put};
     }
     void erase(const Key& key);
     /// The operand to append operations to. They reach a decoded row in memory by `applied`
@@ -195,8 +195,8 @@ public:
     bool is_changed(const Key& key) const { return index_.contains(key.view()); }
     /// Those that begin so.
     std::vector<Key> changed(const Key& prefix) const;
-    /// Everything pending, in key order.
-    void write_to(StoreBatch& batch) const;
+    /// Everything pending, in key order. The run stays as it is until the batch is gone.
+    void write_to(StoreBatch& batch);
     /// After the batch was written: the changed rows become the cached ones. Leaves the run empty.
     void move_to_cache();
     void drop();
@@ -206,7 +206,7 @@ private:
     struct Pending {
         const RowKind* kind = nullptr;
         RowPtr row;         ///< null: not decoded, or erased
-        std::string bytes;  ///< merge: the operand; put: the row's, empty if only `row` has it
+        std::string bytes;  ///< merge: the operand; put: the row's, or empty: only `row` has it
         Change change = Change::put;
     };
     using KeyedChange = std::pair<const Key, Pending>;
@@ -214,6 +214,8 @@ private:
     const RowPtr* load(const Key& key, const RowKind& kind, RowPtr& loaded) const override;
     /// What the run changes about the row; made if it is nothing yet.
     Pending& pending(const Key& key);
+    /// The same, where there mostly is nothing yet.
+    Pending& new_pending(const Key& key);
     static void decode_put(const Key& key, Pending& pending);
     /// A copy, to be changed; null if there is none.
     RowPtr clone_committed(const Key& key, const RowKind& kind) const;

@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::uint8_t kErasedBit = 0x80;  ///< beside a partner's status
 constexpr std::uint8_t kEpochBit = 0x40;   ///< there, too: a key epoch follows
-constexpr std::size_t kUsualPartnerBytes = 256;
+constexpr std::size_t kUsualPartnerBytes = 160;
 
 void write_money(ByteWriter& out, const Money& money) {
     out.varint(money.size());

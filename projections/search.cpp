@@ -51,15 +51,29 @@ std::string fold_text(std::string text) {
     return out;
 }
 
-std::string search_text(const PartnerTexts& partner) {
+namespace {
+
+std::string search_text(std::string_view name, std::string_view surname, std::string_view email) {
     std::string text;
-    text.reserve(partner.name.size() + partner.surname.size() + partner.email.size() + 2);
-    text += partner.name;
-    if (!partner.name.empty() && !partner.surname.empty()) text += ' ';
-    text += partner.surname;
+    text.reserve(name.size() + surname.size() + email.size() + 2);
+    text += name;
+    if (!name.empty() && !surname.empty()) text += ' ';
+    text += surname;
     text += kSeparator;
-    text += partner.email;
+    text += email;
     return fold_text(std::move(text));
+}
+
+}  // namespace
+
+std::string search_text(const PartnerTexts& partner) {
+    return search_text(partner.name, partner.surname, partner.email);
+}
+
+std::string search_text(const TextReader& texts, const PartnerState& partner) {
+    if (partner.email.is_sealed() || partner.name.is_sealed() || partner.surname.is_sealed())
+        return search_text(texts.show(partner));
+    return search_text(partner.name.stored(), partner.surname.stored(), partner.email.stored());
 }
 
 namespace {
@@ -82,27 +96,14 @@ void for_each_gram(std::string_view text, F visit) {
     }
 }
 
-/// Calls `visit` with 3 bytes for each byte of the text, padded at the ends of its parts.
+/// Calls `visit` with the 3 bytes from each of the first `count` bytes of a part on, padded at its
+/// end.
 template <class F>
-void for_each_longest_gram(std::string_view text, F visit) {
-    std::uint32_t bytes = 0, pending = 0;  // of the last 2 that were read
-    const auto end_of_part = [&] {
-        for (; pending > 0; --pending)
-            visit(pending == 2 ? bytes << 8 & 0xffffff : bytes << 16 & 0xffffff);
+void for_each_longest_gram(std::string_view part, std::size_t count, F visit) {
+    const auto byte = [&](std::size_t at) -> std::uint32_t {
+        return static_cast<std::uint8_t>(at < part.size() ? part[at] : kPadding);
     };
-    for (const char c : text) {
-        if (c == kSeparator) {
-            end_of_part();
-            continue;
-        }
-        bytes = (bytes << 8 | static_cast<std::uint8_t>(c)) & 0xffffff;
-        if (pending == 2) {
-            visit(bytes);
-        } else {
-            ++pending;
-        }
-    }
-    end_of_part();
+    for (std::size_t i = 0; i < count; ++i) visit(byte(i) << 16 | byte(i + 1) << 8 | byte(i + 2));
 }
 
 void collect(std::string_view text, std::vector<std::uint32_t>& grams) {
@@ -147,6 +148,18 @@ private:
     std::vector<std::uint64_t> words_;
 };
 
+namespace {
+
+/// Each once.
+void make_ascending(std::vector<std::uint16_t>& indexes) {
+    const auto wrong = std::adjacent_find(indexes.begin(), indexes.end(), std::greater_equal<>());
+    if (wrong == indexes.end()) return;
+    std::sort(indexes.begin(), indexes.end());
+    indexes.erase(std::unique(indexes.begin(), indexes.end()), indexes.end());
+}
+
+}  // namespace
+
 void GramWriter::add(Postings& postings, std::uint32_t gram, std::uint16_t index) {
     std::vector<std::uint16_t>& indexes = postings[gram];
     if (indexes.empty() || indexes.back() != index) indexes.push_back(index);
@@ -158,9 +171,8 @@ void GramWriter::change(PartnerOrdinal ordinal, std::string_view before, std::st
     if (chunk != chunk_) write();
     chunk_ = chunk;
     const auto index = static_cast<std::uint16_t>(ordinal.value % limits::kSetChunk);
-    if (before.empty() && (new_.empty() || index > newest_)) {  // as in imports
-        for_each_longest_gram(after, [&](std::uint32_t gram) { add(new_, gram, index); });
-        newest_ = index;
+    if (before.empty() && (!any_new_ || index > newest_)) {  // as in imports
+        add_new(index, after);
         return;
     }
     collect(before, grams_before_);
@@ -169,6 +181,25 @@ void GramWriter::change(PartnerOrdinal ordinal, std::string_view before, std::st
                      [&](std::uint32_t gram) { add(removed_, gram, index); });
     for_each_only_in(grams_after_, grams_before_,
                      [&](std::uint32_t gram) { add(added_, gram, index); });
+}
+
+void GramWriter::add_new(std::uint16_t index, std::string_view text) {
+    any_new_ = true;
+    newest_ = index;
+    const auto add_each = [&](std::string_view part, std::size_t count) {
+        for_each_longest_gram(part, count, [&](std::uint32_t gram) { add(new_, gram, index); });
+    };
+    const std::size_t end = std::min(text.find(kSeparator), text.size());
+    add_each(text.substr(0, end), end);
+    if (end == text.size()) return;
+    const std::string_view email = text.substr(end + 1);
+    const std::size_t at = std::min(email.rfind('@'), email.size());
+    add_each(email, at);
+    if (at == email.size()) return;
+    const auto found = domains_.find(email.substr(at));
+    std::vector<std::uint16_t>& members =
+        found != domains_.end() ? found->second : domains_[std::string(email.substr(at))];
+    members.push_back(index);
 }
 
 void GramWriter::write_row(std::string_view gram) {
@@ -185,38 +216,57 @@ void GramWriter::write_row(std::string_view gram, RangeSet& members) {
 template <class Encode>
 void GramWriter::write_changed(Postings& postings, Encode encode) {
     for (auto& [gram, indexes] : postings) {
-        std::sort(indexes.begin(), indexes.end());
-        indexes.erase(std::unique(indexes.begin(), indexes.end()), indexes.end());
+        make_ascending(indexes);
         encode(operations_, indexes);
         write_row(unpack(gram));
     }
     postings.clear();
 }
 
+/// The grams of the domains, too: of a few members as if they had them alone.
+std::vector<GramWriter::Posting> GramWriter::new_postings() {
+    std::vector<Posting> out;
+    for (const auto& [domain, members] : domains_) {
+        for_each_longest_gram(domain, domain.size(), [&](std::uint32_t gram) {
+            if (members.size() > kFew) {
+                out.emplace_back(gram, &members);
+            } else {
+                std::vector<std::uint16_t>& indexes = new_[gram];
+                indexes.insert(indexes.end(), members.begin(), members.end());
+            }
+        });
+    }
+    for (auto& [gram, indexes] : new_) {
+        make_ascending(indexes);
+        out.emplace_back(gram, &indexes);
+    }
+    std::sort(out.begin(), out.end(),
+              [](const Posting& a, const Posting& b) { return a.first < b.first; });
+    return out;
+}
+
 /// Whoever has a gram has its beginnings, too: these come from the longer ones, which are sorted.
 void GramWriter::write_new() {
-    if (new_.empty()) return;
-    std::vector<std::pair<std::uint32_t, const std::vector<std::uint16_t>*>> grams;
+    if (!any_new_) return;
+    const std::vector<Posting> grams = new_postings();
     std::uint16_t first = newest_;
-    for (const auto& [gram, indexes] : new_) {
-        grams.emplace_back(gram, &indexes);
-        first = std::min(first, indexes.front());
-    }
-    std::sort(grams.begin(), grams.end());
+    for (const auto& [gram, indexes] : grams) first = std::min(first, indexes->front());
     RangeSet longest(first, newest_), pairs(first, newest_), singles(first, newest_);
     for (auto at = grams.begin(); at != grams.end();) {
-        const auto& [gram, indexes] = *at;
+        const std::uint32_t gram = at->first;
         const char text[] = {static_cast<char>(gram >> 16), static_cast<char>(gram >> 8),
                              static_cast<char>(gram)};
-        pairs.add(*indexes);
-        if (text[2] != kPadding && indexes->size() > kFew) {
-            longest.add(*indexes);
-            write_row({text, 3}, longest);
-        } else if (text[2] != kPadding) {
-            set_add_each(operations_, indexes->data(), indexes->size());
+        const auto end = std::find_if(at, grams.end(),
+                                      [&](const Posting& other) { return other.first != gram; });
+        for (auto each = at; each != end; ++each) pairs.add(*each->second);
+        if (text[2] != kPadding && end - at == 1 && at->second->size() <= kFew) {
+            set_add_each(operations_, at->second->data(), at->second->size());
             write_row({text, 3});
+        } else if (text[2] != kPadding) {
+            for (auto each = at; each != end; ++each) longest.add(*each->second);
+            write_row({text, 3}, longest);
         }
-        ++at;
+        at = end;
         if (at != grams.end() && at->first >> 8 == gram >> 8) continue;
         singles.add(pairs);
         if (text[1] != kPadding) write_row({text, 2}, pairs);
@@ -225,6 +275,8 @@ void GramWriter::write_new() {
         write_row({text, 1}, singles);
     }
     new_.clear();
+    domains_.clear();
+    any_new_ = false;
 }
 
 void GramWriter::end_event() {

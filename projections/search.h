@@ -18,6 +18,7 @@ namespace tidings {
 std::string fold_text(std::string text);
 /// What is searched of a partner: "name surname" and email, folded, apart by a newline.
 std::string search_text(const PartnerTexts& partner);
+std::string search_text(const TextReader& texts, const PartnerState& partner);
 
 class RangeSet;
 
@@ -33,11 +34,20 @@ public:
     void write();
 
 private:
+    struct TextHash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view text) const {
+            return std::hash<std::string_view>{}(text);
+        }
+    };
+    using Posting = std::pair<std::uint32_t, const std::vector<std::uint16_t>*>;
     /// Gram to indexes in the chunk. Its order is nobody's concern: a run is sorted.
     using Postings = boost::unordered_flat_map<std::uint32_t, std::vector<std::uint16_t>>;
     static void add(Postings& postings, std::uint32_t gram, std::uint16_t index);
     template <class Encode>
     void write_changed(Postings& postings, Encode encode);
+    void add_new(std::uint16_t index, std::string_view text);
+    std::vector<Posting> new_postings();
     void write_new();
     void write_row(std::string_view gram);
     void write_row(std::string_view gram, RangeSet& members);
@@ -45,7 +55,12 @@ private:
     Run& run_;
     const std::uint32_t program_;
     std::uint32_t chunk_ = 0;  ///< of everything that is not written yet
-    Postings new_;             ///< of 3 bytes each, ascending indexes: new partners'
+    // Of new partners: by 3 bytes each; and by what begins with the "@" of their emails, which many
+    // share.
+    Postings new_;
+    boost::unordered_flat_map<std::string, std::vector<std::uint16_t>, TextHash, std::equal_to<>>
+        domains_;
+    bool any_new_ = false;
     std::uint16_t newest_ = 0;
     Postings added_, removed_;
     std::vector<std::uint32_t> grams_before_, grams_after_;

@@ -62,7 +62,7 @@ public:
         return writer_->Delete(slice(entry.key));
     }
     rocksdb::Status end() {
-        const rocksdb::Status status = writer_->Finish();
+        rocksdb::Status status = writer_->Finish();
         writer_.reset();
         return status;
     }
@@ -78,10 +78,9 @@ private:
 
 }  // namespace
 
-void GatheredBatch::add(std::string_view key, std::string_view value, Change change) {
+void GatheredBatch::add_kept(std::string_view key, std::string_view value, Change change) {
     bytes_ += key.size() + value.size();
-    const std::string_view kept = keep(key);
-    entries_.push_back({kept, keep(value), change});
+    entries_.push_back({key, value, change});
 }
 
 std::string_view GatheredBatch::keep(std::string_view bytes) {

@@ -31,14 +31,23 @@ public:
         add(key, operand, Change::merge);
     }
     void erase(std::string_view key) override { add(key, {}, Change::erase); }
+    void put_kept(std::string_view key, std::string_view value) override {
+        add_kept(key, value, Change::put);
+    }
+    void merge_kept(std::string_view key, std::string_view operand) override {
+        add_kept(key, operand, Change::merge);
+    }
     std::size_t bytes() const override { return bytes_; }
 
     void copy_to(StoreBatch& batch) const;
-    /// In the order of keys; views into this batch.
+    /// In the order of keys; views into what it keeps.
     const std::vector<Entry>& sorted();
 
 private:
-    void add(std::string_view key, std::string_view value, Change change);
+    void add(std::string_view key, std::string_view value, Change change) {
+        add_kept(keep(key), keep(value), change);
+    }
+    void add_kept(std::string_view key, std::string_view value, Change change);
     std::string_view keep(std::string_view bytes);
 
     std::pmr::monotonic_buffer_resource memory_;

@@ -26,6 +26,10 @@ public:
     virtual void put(std::string_view key, std::string_view value) = 0;
     virtual void merge(std::string_view key, std::string_view operand) = 0;
     virtual void erase(std::string_view key) = 0;
+    // The same with a key and bytes that stay as they are until the batch is gone: may spare a
+    // copy.
+    virtual void put_kept(std::string_view key, std::string_view value) { put(key, value); }
+    virtual void merge_kept(std::string_view key, std::string_view operand) { merge(key, operand); }
     virtual std::size_t bytes() const = 0;
 };
 
