@@ -128,7 +128,7 @@ TEST_CASE("read models that lack nothing but an operation are gone on with") {
     const RebuildsData data;
     const fs::path first = data.generations().live().value();
     const std::uint64_t now = data.layout(first);
-    data.set_layout(first, 2);
+    data.set_layout(first, GENERATE(2, 3));
     {
         const auto node = start_node(node_options(data.path()));
         data.check(*node);

@@ -319,7 +319,7 @@ def change_layout(server, partition, version):
     """As if the read models had been written by another version."""
     key = "0x" + (b"M" + b"version").hex().upper()
     value = ldb(live_of(server, partition), "get", key).strip()
-    assert value == "0x03", value
+    assert value == "0x04", value
     ldb(live_of(server, partition), "put", key, f"0x{version:02X}")
 
 
