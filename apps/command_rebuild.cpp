@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <thread>
@@ -33,7 +34,6 @@ constexpr std::size_t kRebuildLogCacheBytes = 8u << 20;
 constexpr std::size_t kLogBufferBytes = 32u << 20;
 constexpr std::chrono::milliseconds kArrival{1};  ///< of what is on its way from Kafka
 constexpr std::chrono::seconds kArrivals{2};      ///< until nothing more is
-constexpr std::uint64_t kReplayedCommits = 256;   ///< commits between two signs of progress
 
 struct RebuildOptions {
     DirectoryOptions directory;
@@ -95,21 +95,17 @@ Result<void> replay_log(Log& log, Models& models, LogPosition end,
                         const std::function<void()>& on_progress) {
     const CapnpCodec codec;
     CommitsOf commits(log);
+    const PastEnd no_end{Sequence{std::numeric_limits<std::uint64_t>::max()}};
     PastCost cost;
     auto deadline = std::chrono::steady_clock::now() + kArrivals;
-    while (models.tip().next_record < end && std::chrono::steady_clock::now() < deadline) {
-        const Sequence before = models.tip().sequence;
-        const auto folded = replay(commits, codec, models,
-                                   PastEnd{Sequence{before.value + kReplayedCommits}}, cost);
+    for (LogPosition before;; before = cost.read) {
+        const auto folded = replay(commits, codec, models, no_end, cost, nullptr, on_progress);
         if (!folded) return folded.error();
-        if (models.tip().sequence == before) {
-            std::this_thread::sleep_for(kArrival);
-            continue;
-        }
-        on_progress();
-        deadline = std::chrono::steady_clock::now() + kArrivals;
+        const auto now = std::chrono::steady_clock::now();
+        if (cost.read != before) deadline = now + kArrivals;
+        if (cost.read >= end || now > deadline) return {};
+        std::this_thread::sleep_for(kArrival);
     }
-    return {};
 }
 
 /// Applies to each partition's models what its log has beyond them.

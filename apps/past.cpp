@@ -150,8 +150,14 @@ Result<std::unique_ptr<Models>> open_base(CommitSource& log, const Codec& codec,
 class Replay {
 public:
     Replay(CommitSource& log, const Codec& codec, Models& models, const PastEnd& end,
-           PastCost& cost)
-        : log_(log), codec_(codec), models_(models), end_(end), cost_(cost), at_(models.tip()) {
+           PastCost& cost, const std::function<void()>& on_publish)
+        : log_(log),
+          codec_(codec),
+          models_(models),
+          end_(end),
+          cost_(cost),
+          on_publish_(on_publish),
+          at_(models.tip()) {
         if (at_ == Tip{}) at_.hash = log.genesis().hash;
     }
     ~Replay() {
@@ -173,7 +179,7 @@ public:
                 if (cancelled != nullptr && *cancelled) {
                     return Error{ErrorCode::overloaded, "the process is ending", {}};
                 }
-                from = LogPosition{record.position.value + 1};
+                cost_.read = from = LogPosition{record.position.value + 1};
                 const auto beyond = take(record);
                 if (!beyond) return beyond.error();
                 if (*beyond) return std::optional<CommitRecord>(std::move(record));
@@ -191,7 +197,7 @@ private:
     /// True: this one lies beyond the end.
     Result<bool> take(const CommitRecord& record) {
         const auto envelope = codec_.decode_envelope(record.bytes);
-        if (!envelope) return envelope.error();
+        if (!envelope) return at_record(envelope.error(), record);
         const Verdict verdict = judge(log_.genesis(), at_, *envelope);
         if (verdict == Verdict::skip) return false;
         if (verdict == Verdict::alarm) {
@@ -201,7 +207,14 @@ private:
                          {}};
         }
         const auto outcomes = codec_.decode_outcomes(record.bytes);
-        if (!outcomes) return outcomes.error();
+        if (!outcomes) return at_record(outcomes.error(), record);
+        const std::uint64_t answered = envelope->last.value - envelope->first.value + 1;
+        if (outcomes->size() != answered) {
+            return Error{ErrorCode::corruption,
+                         commit_name(envelope->sequence) + " answers " + std::to_string(answered) +
+                             " commands with " + std::to_string(outcomes->size()) + " outcomes",
+                         {}};
+        }
         folded_bytes_ += record.bytes.size();
         for (const Outcome& outcome : *outcomes) models_.fold(outcome);
         if (is_beyond(models_.facts(), end_)) return true;
@@ -209,7 +222,7 @@ private:
         const auto read = codec_.read_leaves(record.bytes, [this](std::string_view leaf) {
             leaves_.push_back(merkle::leaf_hash(leaf));
         });
-        if (!read) return read.error();
+        if (!read) return at_record(read.error(), record);
         ++cost_.commits;
         cost_.bytes += record.bytes.size();
         const bool together = !end_.program &&
@@ -220,11 +233,19 @@ private:
         return false;
     }
 
+    Error at_record(Error error, const CommitRecord& record) const {
+        if (error.code != ErrorCode::corruption) return error;
+        error.detail += " (commits log, position " + std::to_string(record.position.value) +
+                        ", after " + commit_name(at_.sequence) + ")";
+        return error;
+    }
+
     Result<void> publish() {
         if (folded_bytes_ == 0) return {};
         if (auto published = models_.publish(at_, leaves_); !published) return published;
         leaves_.clear();
         folded_bytes_ = 0;
+        if (on_publish_) on_publish_();
         return {};
     }
 
@@ -233,6 +254,7 @@ private:
     Models& models_;
     const PastEnd& end_;
     PastCost& cost_;
+    const std::function<void()>& on_publish_;
     Tip at_;                        ///< of what is folded
     std::vector<Hash256> leaves_;   ///< of what is not yet published
     std::size_t folded_bytes_ = 0;  ///< and of its records
@@ -256,8 +278,9 @@ Result<void> check_on_chain(CommitSource& log, const Codec& codec, const Tip& ti
 
 Result<std::optional<CommitRecord>> replay(CommitSource& log, const Codec& codec, Models& models,
                                            const PastEnd& end, PastCost& cost,
-                                           const std::atomic<bool>* cancelled) {
-    return Replay(log, codec, models, end, cost).run(cancelled);
+                                           const std::atomic<bool>* cancelled,
+                                           const std::function<void()>& on_publish) {
+    return Replay(log, codec, models, end, cost, on_publish).run(cancelled);
 }
 
 Result<std::shared_ptr<Past>> build_past(CommitSource& log, const Codec& codec,

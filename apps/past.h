@@ -31,6 +31,7 @@ struct PastCost {
     Sequence base;                ///< of the snapshot; 0: none
     std::uint64_t commits = 0;    ///< replayed on it
     std::uint64_t bytes = 0;      ///< of their records
+    LogPosition read;             ///< behind the last record that was read, accepted or not
     std::uint64_t log_bytes = 0;  ///< of all commits up to the end
     double seconds = 0;
 };
@@ -72,11 +73,13 @@ Result<void> check_on_chain(CommitSource& log, const Codec& codec, const Tip& ti
 /// Applies the log's commits behind the models' tip up to `end`, counts them in `cost`, and returns
 /// the first one that `end`'s program rules out; nothing if it was reached by sequence, or the log
 /// ends.
+/// `on_publish` is called now and then, when the models' tip has moved.
 /// Errors: log_mismatch (the log does not continue the models), corruption, newer_format, io,
 /// overloaded (`cancelled` was set).
 Result<std::optional<CommitRecord>> replay(CommitSource& log, const Codec& codec, Models& models,
                                            const PastEnd& end, PastCost& cost,
-                                           const std::atomic<bool>* cancelled = nullptr);
+                                           const std::atomic<bool>* cancelled = nullptr,
+                                           const std::function<void()>& on_publish = {});
 
 struct PastPlace {
     std::filesystem::path snapshots;  ///< of the partition

@@ -90,9 +90,7 @@ Result<void> Rebuilds::build(PartitionId partition, bool accept_difference) {
     spdlog::info("partition={} rebuild begins after commit {} in {}", partition.value,
                  build.first.value, build.directory.string());
     if (auto followed = follow(build); !followed) return followed;
-    if (auto ended = build.models->end_bulk(&cancelled_); !ended) {  // the next start merges them
-        spdlog::warn("partition={} {}", partition.value, ended.error().detail);
-    }
+    if (auto merged = end_bulk(build); !merged) return merged;
     if (auto compared = compare(build, accept_difference); !compared) return compared;
     if (build.compare_again) {
         if (auto paused = pause(kErasureArrives); !paused) return paused;
@@ -130,6 +128,7 @@ Result<void> Rebuilds::open(Build& build) {
     options.row_memory = options_.row_memory;
     options.keys = options_.keys;
     options.bulk = true;
+    options.cancelled = &cancelled_;
     auto models = Models::open(options);
     Result<void> usable;
     if (!models) {
@@ -168,6 +167,20 @@ Result<void> Rebuilds::fold(Build& build, Sequence last) {
         }
         build.troubled = !folded;
         if (folded) return {};
+        if (auto paused = pause(kTryAgain); !paused) return paused;
+    }
+}
+
+/// A full disk is waited for, as by fold().
+Result<void> Rebuilds::end_bulk(Build& build) {
+    for (;;) {
+        const auto ended = build.models->end_bulk();
+        const std::string problem = ended ? "" : ended.error().detail;
+        update(build.partition, [&](RebuildProgress& progress) { progress.problem = problem; });
+        if (ended) return {};
+        if (cancelled_) return stopping();
+        if (ended.error().code != ErrorCode::io) return ended.error();
+        spdlog::warn("partition={} the rebuild waits: {}", build.partition.value, problem);
         if (auto paused = pause(kTryAgain); !paused) return paused;
     }
 }

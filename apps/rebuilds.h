@@ -82,6 +82,7 @@ private:
     Result<void> open(Build& build);
     Result<void> fold(Build& build, Sequence last);
     Result<void> follow(Build& build);
+    Result<void> end_bulk(Build& build);
     Result<void> compare(Build& build, bool accept_difference);
     Result<void> refuse_rebuilt(Build& build, const Error& why);
     Result<std::vector<ModelDigest>> read_digests(const std::filesystem::path& directory);

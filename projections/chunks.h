@@ -7,6 +7,7 @@
 //   set:    1 idx16            add            column: 1 idx16 zigzag          set to
 //           2 idx16            remove                 2 idx16 zigzag          add
 //           4 n run*n          add each               3 n idx16*n             add 1 to each
+//           5 w n word64*n     add each: the bits of n words, from the chunk's word w on
 //           3 n idx16*n        add each, as written up to layout 2
 // A run of neighbours is a varint gap * 2 from the end of the run before, and if there is more than
 // one of them + 1 and a varint length - 2.

@@ -36,6 +36,8 @@ struct ModelsOptions {
     /// Much is folded before it is read, as in a rebuild: rows are written past the memtable, in as
     /// large batches as come, and are merged by end_bulk(). REQUIRES: not read_only.
     bool bulk = false;
+    /// Once set, merging in bulk ends with an error. Outlives the models.
+    const std::atomic<bool>* cancelled = nullptr;
     /// Published work that a kill may leave to be replayed: written out once this many bytes of
     /// rows are pending.
     std::size_t flush_bytes = 16 << 20;
@@ -66,9 +68,9 @@ public:
     /// Whether ModelsOptions::bulk still holds: publishing seldom is cheaper then.
     virtual bool is_bulk() const = 0;
     /// Ends it: merges what was written, and from now on as readers like it. On the publishing
-    /// thread; returns when that is done. `*cancelled` ends it early: the next start merges then.
-    /// Errors: io, also if cancelled.
-    virtual Result<void> end_bulk(const std::atomic<bool>* cancelled = nullptr) = 0;
+    /// thread, while nobody reads; returns when that is done, and may be called again after an
+    /// error. Errors: io, also if cancelled.
+    virtual Result<void> end_bulk() = 0;
     /// Puts a durable copy of everything published into `directory`, which is made; it can be
     /// opened like any other. Shares the files that never change. Errors: io.
     virtual Result<void> snapshot(const std::filesystem::path& directory) = 0;

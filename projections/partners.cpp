@@ -15,8 +15,8 @@ namespace {
 constexpr char kListCursor = 'p';
 constexpr char kTagCursor = 't';
 
-constexpr std::size_t kStatuses = 4;
-constexpr std::size_t kMetrics = 6;
+constexpr std::size_t kStatuses = static_cast<std::size_t>(PartnerStatus::deleted) + 1;
+constexpr std::size_t kMetrics = static_cast<std::size_t>(Metric::commission) + 1;
 
 /// Folds the partners of one event. What they change in sets, columns and counts is collected, and
 /// written by write().

@@ -13,7 +13,7 @@
 #include "projections/bytes.h"
 #include "projections/chunks.h"
 #include "projections/models.h"
-#include "projections/sorted_files.h"
+#include "projections/rocks_store_bulk.h"
 
 namespace tidings {
 
@@ -52,7 +52,7 @@ Error to_error(const rocksdb::Status& status, const char* doing) {
 
 /// Files written in bulk before they are merged: most of them once, at the end. A reader looks into
 /// each.
-constexpr std::uint64_t kMostBulkFiles = 256;
+constexpr std::uint64_t kMostBulkFiles = 128;
 /// Nobody waits while they are merged, be it by RocksDB itself after the next start.
 constexpr int kSlowdownFiles = 2 * kMostBulkFiles, kStopFiles = 3 * kMostBulkFiles;
 constexpr std::size_t kBulkBatchBytes = 1 << 20;  ///< smaller ones are not worth files of their own
@@ -149,101 +149,6 @@ private:
     rocksdb::ReadOptions options_;
 };
 
-class RocksStore final : public Store {
-public:
-    RocksStore(std::unique_ptr<rocksdb::DB> db, std::filesystem::path directory,
-               std::shared_ptr<StoreResources> resources, bool bulk)
-        : resources_(std::move(resources)),
-          directory_(std::move(directory)),
-          db_(std::move(db)),
-          bulk_(bulk) {}
-
-    std::unique_ptr<StoreBatch> new_batch() const override {
-        if (bulk_) return std::make_unique<GatheredBatch>();
-        return std::make_unique<RocksBatch>();
-    }
-
-    Result<void> write(StoreBatch& batch) override {
-        rocksdb::Status status = try_to_write(batch);
-        if (!status.ok() && db_->Resume().ok())  // a full disk that has room again
-            status = try_to_write(batch);
-        if (!status.ok()) return to_error(status, "write");
-        return {};
-    }
-
-    std::optional<std::string> get(std::string_view key) const override {
-        return get_row(*db_, {}, key);
-    }
-
-    void scan(std::string_view from, std::string_view to, bool descending,
-              const std::function<bool(std::string_view, std::string_view)>& visit) const override {
-        scan_rows(*db_, {}, from, to, descending, visit);
-    }
-
-    std::unique_ptr<StoreView> freeze() const override { return std::make_unique<RocksView>(*db_); }
-
-    Result<void> flush(bool wait) override {
-        rocksdb::FlushOptions options;
-        options.wait = wait;
-        options.allow_write_stall = wait;
-        rocksdb::Status status = db_->Flush(options);
-        if (status.IsTryAgain() && !wait) return {};  // one is under way
-        if (!status.ok() && db_->Resume().ok()) status = db_->Flush(options);
-        if (!status.ok()) return to_error(status, "flush");
-        return {};
-    }
-
-    Result<void> end_bulk(const std::atomic<bool>* cancelled) override {
-        bulk_ = false;
-        rocksdb::Status status = merge_tables(*db_, cancelled);
-        if (status.ok()) status = db_->SetOptions({{"disable_auto_compactions", "false"}});
-        if (!status.ok()) return to_error(status, "end of bulk writing");
-        return {};
-    }
-
-    Result<void> snapshot(const std::filesystem::path& directory) override {
-        rocksdb::Checkpoint* raw = nullptr;
-        rocksdb::Status status = rocksdb::Checkpoint::Create(db_.get(), &raw);
-        const std::unique_ptr<rocksdb::Checkpoint> checkpoint(raw);
-        if (status.ok()) status = checkpoint->CreateCheckpoint(directory.string());
-        if (!status.ok()) return to_error(status, "snapshot");
-        return {};
-    }
-
-    Result<void> erase_deleted(
-        const std::vector<std::pair<std::string, std::string>>& ranges) override {
-        return tidings::erase_deleted(*db_, directory_, ranges);
-    }
-
-private:
-    rocksdb::Status try_to_write(StoreBatch& batch) {
-        if (auto* gathered = dynamic_cast<GatheredBatch*>(&batch)) return write_bulk(*gathered);
-        return write_to_memtable(static_cast<RocksBatch&>(batch));
-    }
-    rocksdb::Status write_bulk(GatheredBatch& batch) {
-        std::uint64_t files = 0;
-        db_->GetIntProperty(rocksdb::DB::Properties::kNumFilesAtLevelPrefix + "0", &files);
-        if (files > kMostBulkFiles) {
-            if (rocksdb::Status merged = merge_tables(*db_, nullptr); !merged.ok()) return merged;
-        }
-        if (batch.bytes() >= kBulkBatchBytes) return write_as_files(*db_, directory_, batch);
-        RocksBatch small;
-        batch.copy_to(small);
-        return write_to_memtable(small);
-    }
-    rocksdb::Status write_to_memtable(RocksBatch& batch) {
-        rocksdb::WriteOptions options;
-        options.disableWAL = true;
-        options.memtable_insert_hint_per_batch = true;  // batches come in key order
-        return db_->Write(options, &batch.batch);
-    }
-
-    std::shared_ptr<StoreResources> resources_;
-    std::filesystem::path directory_;
-    std::unique_ptr<rocksdb::DB> db_;
-    bool bulk_;
-};
-
 rocksdb::Options make_options(const StoreResources& resources) {
     rocksdb::Options options;
     options.create_if_missing = true;
@@ -278,30 +183,155 @@ rocksdb::Options make_options(const StoreResources& resources) {
     return options;
 }
 
-}  // namespace
-
-Result<std::unique_ptr<Store>> open_rocks_store(const StoreOptions& options) {
-    std::shared_ptr<StoreResources> resources = options.resources;
-    if (!resources) resources = make_store_resources(8 << 20, 16 << 20);
-    rocksdb::Options settings = make_options(*resources);
-    settings.level0_slowdown_writes_trigger = kSlowdownFiles;
-    settings.level0_stop_writes_trigger = kStopFiles;
-    if (options.bulk) {
-        settings.disable_auto_compactions = true;
-        // Merged into the last level at once, and fast: what is read for years is compressed better
-        // when it is merged with something else.
-        settings.level_compaction_dynamic_level_bytes = true;
-        settings.bottommost_compression = settings.compression;
+rocksdb::Options make_options(const StoreOptions& options, bool bulk) {
+    rocksdb::Options out = make_options(*options.resources);
+    out.level0_slowdown_writes_trigger = kSlowdownFiles;
+    out.level0_stop_writes_trigger = kStopFiles;
+    if (bulk) {
+        out.disable_auto_compactions = true;
+        // Merged into the last level at once, which is the first of the ordinary ones, and fast:
+        // what is merged with something else later is compressed better there.
+        out.num_levels = 2;
+        out.bottommost_compression = out.compression;
     }
     if (options.scratch) {
-        settings.disable_auto_compactions = true;
-        settings.avoid_flush_during_shutdown = true;
+        out.disable_auto_compactions = true;
+        out.avoid_flush_during_shutdown = true;
     }
+    return out;
+}
+
+Result<std::unique_ptr<rocksdb::DB>> open_database(const StoreOptions& options, bool bulk) {
+    rocksdb::Options settings = make_options(options, bulk);
     rocksdb::DB* raw = nullptr;
-    rocksdb::Status status;
-    if (options.read_only) {
-        status = rocksdb::DB::OpenForReadOnly(settings, options.directory.string(), &raw);
-    } else {
+    const std::string directory = options.directory.string();
+    rocksdb::Status status = options.read_only
+                                 ? rocksdb::DB::OpenForReadOnly(settings, directory, &raw)
+                                 : rocksdb::DB::Open(settings, directory, &raw);
+    if (bulk && status.IsInvalidArgument()) {
+        // It was in ordinary use already, when the process died before that was known.
+        settings.num_levels = rocksdb::Options().num_levels;
+        status = rocksdb::DB::Open(settings, directory, &raw);
+    }
+    if (!status.ok()) return to_error(status, "open");
+    return std::unique_ptr<rocksdb::DB>(raw);
+}
+
+class RocksStore final : public Store {
+public:
+    RocksStore(std::unique_ptr<rocksdb::DB> db, const StoreOptions& options)
+        : options_(options), db_(std::move(db)), bulk_(options.bulk) {}
+
+    std::unique_ptr<StoreBatch> new_batch() const override {
+        if (bulk_) return std::make_unique<GatheredBatch>();
+        return std::make_unique<RocksBatch>();
+    }
+
+    Result<void> write(StoreBatch& batch) override {
+        if (!db_) return Error{ErrorCode::io, "the read models are not open", {}};
+        rocksdb::Status status = try_to_write(batch);
+        if (!status.ok() && db_->Resume().ok())  // a full disk that has room again
+            status = try_to_write(batch);
+        if (!status.ok()) return to_error(status, "write");
+        return {};
+    }
+
+    std::optional<std::string> get(std::string_view key) const override {
+        return get_row(database(), {}, key);
+    }
+
+    void scan(std::string_view from, std::string_view to, bool descending,
+              const std::function<bool(std::string_view, std::string_view)>& visit) const override {
+        scan_rows(database(), {}, from, to, descending, visit);
+    }
+
+    std::unique_ptr<StoreView> freeze() const override {
+        return std::make_unique<RocksView>(database());
+    }
+
+    Result<void> flush(bool wait) override {
+        if (!db_) return Error{ErrorCode::io, "the read models are not open", {}};
+        rocksdb::FlushOptions options;
+        options.wait = wait;
+        options.allow_write_stall = wait;
+        rocksdb::Status status = db_->Flush(options);
+        if (status.IsTryAgain() && !wait) return {};  // one is under way
+        if (!status.ok() && db_->Resume().ok()) status = db_->Flush(options);
+        if (!status.ok()) return to_error(status, "flush");
+        return {};
+    }
+
+    Result<void> end_bulk() override {
+        if (!bulk_) return {};
+        if (db_) {
+            const rocksdb::Status merged = merge_tables(*db_, options_.cancelled);
+            if (!merged.ok()) return to_error(merged, "end of bulk writing");
+            if (auto flushed = flush(true); !flushed) return flushed;
+        }
+        db_.reset();
+        auto database = open_database(options_, false);
+        if (!database) return database.error();
+        db_ = std::move(*database);
+        bulk_ = false;
+        return {};
+    }
+
+    Result<void> snapshot(const std::filesystem::path& directory) override {
+        rocksdb::Checkpoint* raw = nullptr;
+        rocksdb::Status status = rocksdb::Checkpoint::Create(&database(), &raw);
+        const std::unique_ptr<rocksdb::Checkpoint> checkpoint(raw);
+        if (status.ok()) status = checkpoint->CreateCheckpoint(directory.string());
+        if (!status.ok()) return to_error(status, "snapshot");
+        return {};
+    }
+
+    Result<void> erase_deleted(
+        const std::vector<std::pair<std::string, std::string>>& ranges) override {
+        return tidings::erase_deleted(database(), options_.directory, ranges);
+    }
+
+private:
+    rocksdb::Status try_to_write(StoreBatch& batch) {
+        if (auto* gathered = dynamic_cast<GatheredBatch*>(&batch)) return write_bulk(*gathered);
+        return write_to_memtable(static_cast<RocksBatch&>(batch));
+    }
+    rocksdb::Status write_bulk(GatheredBatch& batch) {
+        std::string files;
+        if (!db_->GetProperty(rocksdb::DB::Properties::kNumFilesAtLevelPrefix + "0", &files))
+            return rocksdb::Status::Corruption("the number of files is unknown");
+        if (std::stoull(files) >= kMostBulkFiles) {
+            rocksdb::Status merged = merge_tables(*db_, options_.cancelled);
+            if (!merged.ok()) return merged;
+        }
+        if (batch.bytes() >= kBulkBatchBytes)
+            return write_as_files(*db_, options_.directory, batch);
+        RocksBatch small;
+        batch.copy_to(small);
+        return write_to_memtable(small);
+    }
+    rocksdb::Status write_to_memtable(RocksBatch& batch) {
+        rocksdb::WriteOptions options;
+        options.disableWAL = true;
+        options.memtable_insert_hint_per_batch = true;  // batches come in key order
+        return db_->Write(options, &batch.batch);
+    }
+
+    rocksdb::DB& database() const {
+        if (!db_) throw StorageFailure("the read models are not open", ErrorCode::io);
+        return *db_;
+    }
+
+    const StoreOptions options_;
+    std::unique_ptr<rocksdb::DB> db_;  ///< null after an end_bulk() that could not open it again
+    bool bulk_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Store>> open_rocks_store(const StoreOptions& given) {
+    StoreOptions options = given;
+    if (!options.resources) options.resources = make_store_resources(8 << 20, 16 << 20);
+    if (!options.read_only) {
         std::error_code failed;
         std::filesystem::create_directories(options.directory, failed);
         if (failed) {
@@ -309,13 +339,14 @@ Result<std::unique_ptr<Store>> open_rocks_store(const StoreOptions& options) {
                          "cannot create " + options.directory.string() + ": " + failed.message(),
                          {}};
         }
-        status = rocksdb::DB::Open(settings, options.directory.string(), &raw);
     }
-    if (!status.ok()) return to_error(status, "open");
-    if (!options.read_only)
-        remove_unfinished_files(options.directory);  // nobody else's: it is locked
-    return std::unique_ptr<Store>(std::make_unique<RocksStore>(
-        std::unique_ptr<rocksdb::DB>(raw), options.directory, std::move(resources), options.bulk));
+    auto database = open_database(options, options.bulk);
+    if (!database) return database.error();
+    if (!options.read_only) {  // nobody else's: it is locked
+        if (auto removed = remove_unfinished_files(options.directory); !removed)
+            return removed.error();
+    }
+    return std::unique_ptr<Store>(std::make_unique<RocksStore>(std::move(*database), options));
 }
 
 }  // namespace tidings

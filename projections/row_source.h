@@ -195,7 +195,7 @@ public:
     bool is_changed(const Key& key) const { return index_.contains(key.view()); }
     /// Those that begin so.
     std::vector<Key> changed(const Key& prefix) const;
-    /// Everything pending, in key order. The run stays as it is until the batch is gone.
+    /// Everything pending, in key order. The run stays as it is until the batch is written.
     void write_to(StoreBatch& batch);
     /// After the batch was written: the changed rows become the cached ones. Leaves the run empty.
     void move_to_cache();

@@ -12,8 +12,8 @@ namespace tidings {
 
 namespace {
 
-// In no field: control characters are refused at ingress.
 constexpr std::size_t kFew = 256;  ///< members that are no more work one by one than as bits
+// In no field: control characters are refused at ingress.
 constexpr char kSeparator = '\n', kPadding = '\0';
 
 bool is_plain_ascii(std::string_view text) {

@@ -26,7 +26,7 @@ public:
     virtual void put(std::string_view key, std::string_view value) = 0;
     virtual void merge(std::string_view key, std::string_view operand) = 0;
     virtual void erase(std::string_view key) = 0;
-    // The same with a key and bytes that stay as they are until the batch is gone: may spare a
+    // The same with a key and bytes that stay as they are until the batch is written: may spare a
     // copy.
     virtual void put_kept(std::string_view key, std::string_view value) { put(key, value); }
     virtual void merge_kept(std::string_view key, std::string_view operand) { merge(key, operand); }
@@ -59,10 +59,11 @@ public:
     /// Puts a durable copy of every write so far into `directory`, which is made; its parent is
     /// there. Cheap: files that never change are shared. For the writer. Errors: io.
     virtual Result<void> snapshot(const std::filesystem::path& directory) = 0;
-    /// Ends StoreOptions::bulk: merges what was written, and from now on as readers like it. For
-    /// the writer; returns when that is done. `cancelled`, if set, ends it early: then the next
-    /// start merges. Errors: io, also if cancelled.
-    virtual Result<void> end_bulk(const std::atomic<bool>* cancelled) = 0;
+    /// Ends StoreOptions::bulk: merges what was written, and opens the database anew as readers
+    /// like it. For the writer, while nobody reads; returns when that is done, and may be called
+    /// again after an error. Errors: io, also if cancelled; then RocksDB merges after the next
+    /// start.
+    virtual Result<void> end_bulk() = 0;
     /// Makes older values of the rows of these ranges (first and last key) leave the disk, but for
     /// snapshots. From any thread. Errors: io.
     virtual Result<void> erase_deleted(
@@ -75,6 +76,7 @@ struct StoreOptions {
     bool read_only = false;
     bool scratch = false;  ///< thrown away when closed: nothing is compacted or written out for it
     bool bulk = false;     ///< much is written before it is read (Store::end_bulk)
+    const std::atomic<bool>* cancelled = nullptr;  ///< once set, merging in bulk ends with an error
 };
 
 /// RocksDB without a write-ahead log: the log is the commits log (docs/decisions/0001).

@@ -125,6 +125,7 @@ Result<void> StoreModels::publish(const Tip& tip, std::span<const Hash256> leave
     batch->put(meta("tip").view(), position);
     if (tip.sequence.value % limits::kLedgerInterval == 0)
         batch->put(ledger_key(tip.sequence.value).view(), position);
+    const std::size_t bytes = batch->bytes();
     std::vector<RowPtr> evicted;  // destroyed after the lock
     {
         const std::lock_guard lock(mutex_);
@@ -135,7 +136,7 @@ Result<void> StoreModels::publish(const Tip& tip, std::span<const Hash256> leave
         tree_ = std::move(grown);
     }
     folded_ = 0;
-    unflushed_bytes_ += batch->bytes();
+    unflushed_bytes_ += bytes;
     if (unflushed_bytes_ < flush_bytes_) return {};
     // Everything has moved already: no error of publish's. It is tried again with the next one,
     // whose write meets the reason.
@@ -163,10 +164,11 @@ Result<void> StoreModels::flush() {
     return store_->flush(true);
 }
 
-Result<void> StoreModels::end_bulk(const std::atomic<bool>* cancelled) {
+Result<void> StoreModels::end_bulk() {
+    if (Result<void> ended = store_->end_bulk(); !ended) return ended;
     bulk_ = false;
     run_.set_rewriting(false);
-    return store_->end_bulk(cancelled);
+    return {};
 }
 
 Result<void> StoreModels::snapshot(const std::filesystem::path& directory) {
@@ -210,8 +212,9 @@ std::shared_ptr<RowMemory> make_row_memory(std::size_t bytes) {
 }
 
 Result<std::unique_ptr<Models>> Models::open(const ModelsOptions& options) {
-    Result<std::unique_ptr<Store>> store = open_rocks_store(
-        {options.directory, options.resources, options.read_only, options.scratch, options.bulk});
+    Result<std::unique_ptr<Store>> store =
+        open_rocks_store({options.directory, options.resources, options.read_only, options.scratch,
+                          options.bulk, options.cancelled});
     if (!store) return store.error();
     return open_on(std::move(*store), options);
 }

@@ -31,7 +31,7 @@ public:
     Result<void> erase_deleted(const ProgramId& program) override;
     std::vector<ProgramId> program_ids() const override;
     bool is_bulk() const override { return bulk_; }
-    Result<void> end_bulk(const std::atomic<bool>* cancelled) override;
+    Result<void> end_bulk() override;
     std::vector<ModelDigest> digests(const std::atomic<bool>* cancelled) const override;
     std::vector<std::pair<ProgramId, Hash256>> program_digests() const override;
     std::vector<std::string> check() const override;

@@ -38,9 +38,7 @@ public:
         if (written_.flushes_fail) return Error{ErrorCode::io, "the disk is full", {}};
         return store_->flush(wait);
     }
-    Result<void> end_bulk(const std::atomic<bool>* cancelled) override {
-        return store_->end_bulk(cancelled);
-    }
+    Result<void> end_bulk() override { return store_->end_bulk(); }
     Result<void> snapshot(const std::filesystem::path& directory) override {
         return store_->snapshot(directory);
     }

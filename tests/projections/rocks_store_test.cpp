@@ -1,4 +1,6 @@
 // The store on RocksDB: batches that are files, and when files are merged.
+#include <rocksdb/db.h>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -46,8 +48,11 @@ std::filesystem::path models_of(const testing::TemporaryDirectory& directory) {
     return directory.path() / "models";
 }
 
-std::unique_ptr<Store> open_store(const testing::TemporaryDirectory& directory, bool bulk) {
-    return open_rocks_store({.directory = models_of(directory), .bulk = bulk}).value();
+std::unique_ptr<Store> open_store(const testing::TemporaryDirectory& directory, bool bulk,
+                                  const std::atomic<bool>* cancelled = nullptr) {
+    return open_rocks_store(
+               {.directory = models_of(directory), .bulk = bulk, .cancelled = cancelled})
+        .value();
 }
 
 std::string value_of(std::uint32_t row, std::uint32_t version) {
@@ -104,7 +109,8 @@ void check_rows(const Store& store, std::uint32_t versions) {
 TEST_CASE("large batches in bulk are files at once, which survive without a flush") {
     const testing::TemporaryDirectory directory;
     constexpr std::uint32_t kVersions = 5;
-    auto store = open_store(directory, true);
+    std::atomic<bool> cancelled = false;
+    auto store = open_store(directory, true, &cancelled);
     {
         const std::unique_ptr<StoreBatch> small = store->new_batch();
         small->put(Key(Table::meta).text("gone").view(), "by memtable");
@@ -118,7 +124,7 @@ TEST_CASE("large batches in bulk are files at once, which survive without a flus
     check_rows(*store, kVersions);
     SECTION("as they are") {}
     SECTION("merged") {
-        REQUIRE(store->end_bulk(nullptr).has_value());
+        REQUIRE(store->end_bulk().has_value());
         CHECK(table_files(models_of(directory)) < 8);
         check_rows(*store, kVersions);
         REQUIRE(write_many(*store, kVersions * kManyRows / 2, kVersions).has_value());
@@ -126,10 +132,13 @@ TEST_CASE("large batches in bulk are files at once, which survive without a flus
         return;
     }
     SECTION("cancelled while they are merged") {
-        const std::atomic<bool> cancelled{true};
-        const auto ended = store->end_bulk(&cancelled);
+        cancelled = true;
+        const auto ended = store->end_bulk();
         REQUIRE_FALSE(ended.has_value());
         CHECK(ended.error().code == ErrorCode::io);
+        check_rows(*store, kVersions);
+        cancelled = false;
+        REQUIRE(store->end_bulk().has_value());
     }
     SECTION("of another process, which died while it wrote some") {
         // as after kill -9: what the directory holds now, in another one
@@ -145,6 +154,52 @@ TEST_CASE("large batches in bulk are files at once, which survive without a flus
     store.reset();
     store = open_store(directory, false);
     check_rows(*store, kVersions);
+}
+
+TEST_CASE("files written in bulk are merged before there are too many", "[slow]") {
+    const testing::TemporaryDirectory directory;
+    std::atomic<bool> cancelled = false;
+    auto store = open_store(directory, true, &cancelled);
+    constexpr std::uint32_t kVersions = 100;  // 4 files each, which overlap
+    std::size_t most = 0;
+    for (std::uint32_t i = 0; i < kVersions; ++i) {
+        REQUIRE(write_many(*store, i * kManyRows / 2, i).has_value());
+        most = std::max(most, table_files(models_of(directory)));
+    }
+    CHECK(most > 100);
+    CHECK(most < 300);
+    check_rows(*store, kVersions);
+    cancelled = true;  // the next merging ends at once, and what would have been written is not
+    std::uint32_t written = kVersions;
+    while (written < 2 * kVersions &&
+           write_many(*store, written * kManyRows / 2, written).has_value()) {
+        ++written;
+    }
+    CHECK(written < 2 * kVersions);
+    check_rows(*store, written);
+}
+
+TEST_CASE("what was in ordinary use is opened in bulk again") {
+    const testing::TemporaryDirectory directory;
+    auto store = open_store(directory, true);
+    REQUIRE(write_many(*store, 0, 0).has_value());
+    REQUIRE(store->end_bulk().has_value());
+    store.reset();
+    {
+        rocksdb::DB* raw = nullptr;
+        REQUIRE(rocksdb::DB::Open({}, models_of(directory), &raw).ok());
+        const std::unique_ptr<rocksdb::DB> db(raw);
+        rocksdb::CompactRangeOptions deeper;
+        deeper.change_level = true;
+        deeper.target_level = 5;
+        deeper.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kSkip;
+        REQUIRE(db->CompactRange(deeper, nullptr, nullptr).ok());
+    }
+    store = open_store(directory, true);
+    check_rows(*store, 1);
+    REQUIRE(write_many(*store, kManyRows / 2, 1).has_value());
+    REQUIRE(store->end_bulk().has_value());
+    check_rows(*store, 2);
 }
 
 TEST_CASE("a batch in bulk that cannot be written leaves nothing, and can be written again") {
@@ -168,7 +223,7 @@ TEST_CASE("small batches in bulk are merged when that ends, and the rows are the
     for (std::uint32_t i = 0; i < kWrittenFiles; ++i) write_file(*store, i);
     CHECK(table_files(models_of(directory)) == kWrittenFiles);
     SECTION("by its end") {
-        REQUIRE(store->end_bulk(nullptr).has_value());
+        REQUIRE(store->end_bulk().has_value());
         CHECK(table_files(models_of(directory)) < 4);
     }
     SECTION("at the next start, if it was cut off") {

@@ -41,7 +41,7 @@ public:
               const std::function<bool(std::string_view, std::string_view)>& visit) const override;
     std::unique_ptr<StoreView> freeze() const override;
     Result<void> flush(bool wait) override;
-    Result<void> end_bulk(const std::atomic<bool>*) override { return {}; }  // it has no files
+    Result<void> end_bulk() override { return {}; }  // it has no files
     /// The simulator copies disks instead ("restores from another node's snapshot").
     Result<void> snapshot(const std::filesystem::path&) override {
         return Error{ErrorCode::io, "a store in memory makes no snapshot", {}};

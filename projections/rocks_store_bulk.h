@@ -60,8 +60,8 @@ private:
 /// come behind all others never have to be merged.
 rocksdb::Status write_as_files(rocksdb::DB& db, const std::filesystem::path& directory,
                                GatheredBatch& batch);
-/// What a process that died has left of such files.
-void remove_unfinished_files(const std::filesystem::path& directory);
+/// What a process that died has left of such files. Errors: io.
+Result<void> remove_unfinished_files(const std::filesystem::path& directory);
 /// Merges the files of each table. Returns when that is done; with Incomplete, once `*cancelled`.
 rocksdb::Status merge_tables(rocksdb::DB& db, const std::atomic<bool>* cancelled);
 

@@ -1,10 +1,9 @@
-#include "projections/sorted_files.h"
+#include "projections/rocks_store_bulk.h"
 
 #include <rocksdb/sst_file_writer.h>
 
 #include <algorithm>
 #include <array>
-#include <cassert>
 #include <cstring>
 
 #include "projections/chunks.h"
@@ -45,7 +44,12 @@ public:
         // chunks are merged, and written once more
         options_.compression =
             chunk_kind(table) == ChunkKind::none ? compression_ : rocksdb::kNoCompression;
-        paths_.push_back(directory_ / (std::to_string(paths_.size()) + kExtension));
+        const fs::path path = directory_ / (std::to_string(paths_.size()) + kExtension);
+        // Never written over: a process that died here may have left the name of a live table.
+        std::error_code failed;
+        fs::remove(path, failed);
+        if (failed) return rocksdb::Status::IOError(path.string(), failed.message());
+        paths_.push_back(path);
         writer_ = std::make_unique<rocksdb::SstFileWriter>(rocksdb::EnvOptions(), options_);
         return writer_->Open(paths_.back());
     }
@@ -139,12 +143,18 @@ rocksdb::Status write_as_files(rocksdb::DB& db, const fs::path& directory, Gathe
     return db.IngestExternalFile(files.paths(), options);
 }
 
-void remove_unfinished_files(const fs::path& directory) {
-    std::error_code failed;  // they are written over
+Result<void> remove_unfinished_files(const fs::path& directory) {
+    std::error_code failed;
     for (fs::directory_iterator entry(directory, failed), end; !failed && entry != end;
          entry.increment(failed)) {
         if (entry->path().extension() == kExtension) fs::remove(entry->path(), failed);
+        if (failed) break;
     }
+    if (!failed) return {};
+    return Error{
+        ErrorCode::io,
+        "cannot remove unfinished files from " + directory.string() + ": " + failed.message(),
+        {}};
 }
 
 rocksdb::Status merge_tables(rocksdb::DB& db, const std::atomic<bool>* cancelled) {
