@@ -52,7 +52,7 @@ Error to_error(const rocksdb::Status& status, const char* doing) {
 
 /// Files written in bulk before they are merged: most of them once, at the end. A reader looks into
 /// each.
-constexpr std::uint64_t kMostBulkFiles = 128;
+constexpr std::uint64_t kMostBulkFiles = 256;
 /// Nobody waits while they are merged, be it by RocksDB itself after the next start.
 constexpr int kSlowdownFiles = 2 * kMostBulkFiles, kStopFiles = 3 * kMostBulkFiles;
 constexpr std::size_t kBulkBatchBytes = 1 << 20;  ///< smaller ones are not worth files of their own
