@@ -23,6 +23,20 @@ std::uint8_t table_of(const GatheredBatch::Entry& entry) {
     return static_cast<std::uint8_t>(entry.key[0]);
 }
 
+/// Partners' rows come behind all others, and so lie in the last level at once. A file that reached
+/// across them would have them merged with it.
+bool only_grows(std::uint8_t table) {
+    return table == static_cast<std::uint8_t>(Table::partner) ||
+           table == static_cast<std::uint8_t>(Table::partner_id);
+}
+/// Whether rows of `next` may lie in a file with those of `table`, the one before it in the batch.
+bool share_a_file(std::uint8_t table, std::uint8_t next) {
+    for (unsigned between = table; between <= next; ++between) {
+        if (only_grows(static_cast<std::uint8_t>(between))) return false;
+    }
+    return true;
+}
+
 /// Files that are gone afterwards, unless the database has taken them.
 class Files {
 public:
@@ -127,8 +141,10 @@ rocksdb::Status write_as_files(rocksdb::DB& db, const fs::path& directory, Gathe
     for (auto entry = entries.begin(); entry != entries.end() && status.ok();) {
         const std::uint8_t table = table_of(*entry);
         const bool own = bytes[table] >= kOwnFileBytes;
-        if (files.writing() && (own || bytes[table_of(entry[-1])] >= kOwnFileBytes)) {
-            status = files.end();
+        if (files.writing()) {
+            const std::uint8_t before = table_of(entry[-1]);
+            if (own || bytes[before] >= kOwnFileBytes || !share_a_file(before, table))
+                status = files.end();
         }
         if (status.ok() && !files.writing()) status = files.begin(static_cast<Table>(table));
         for (; entry != entries.end() && table_of(*entry) == table && status.ok(); ++entry)

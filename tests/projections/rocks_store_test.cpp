@@ -156,6 +156,39 @@ TEST_CASE("large batches in bulk are files at once, which survive without a flus
     check_rows(*store, kVersions);
 }
 
+TEST_CASE("partners that come behind all others in bulk are written once") {
+    const testing::TemporaryDirectory directory;
+    auto store = open_store(directory, true);
+    const auto write = [&](const std::vector<Table>& many, std::uint32_t from) {
+        const std::unique_ptr<StoreBatch> batch = store->new_batch();
+        for (const Table table : many) {
+            for (std::uint32_t row = from; row < from + kManyRows; ++row)
+                batch->put(Key(table, 1).u32(row).view(), value_of(row, 0));
+        }
+        // around those of partners, and too few to have files of their own
+        for (const Table table : {Table::message_stats, Table::opens_by_minute, Table::program})
+            batch->put(Key(table, 1).view(), std::to_string(from));
+        REQUIRE(store->write(*batch).has_value());
+    };
+    std::vector<std::string> before;
+    for (std::uint32_t i = 0; i < 3; ++i) write({Table::partner, Table::partner_id}, i * kManyRows);
+    for (const std::string& name : names_with(models_of(directory), ".sst")) {
+        if (std::filesystem::file_size(models_of(directory) / name) > 100'000)
+            before.push_back(name);
+    }
+    CHECK(before.size() == 6);
+    write({Table::message}, 0);
+    write({Table::message}, kManyRows);
+    REQUIRE(store->end_bulk().has_value());
+    const std::vector<std::string> after = names_with(models_of(directory), ".sst");
+    CHECK(after.size() < 12);
+    for (const std::string& name : before) {
+        INFO(name);
+        CHECK(std::find(after.begin(), after.end(), name) != after.end());
+    }
+    CHECK(store->get(Key(Table::program, 1).view()) == std::to_string(kManyRows));
+}
+
 TEST_CASE("files written in bulk are merged before there are too many", "[slow]") {
     const testing::TemporaryDirectory directory;
     std::atomic<bool> cancelled = false;
