@@ -289,20 +289,40 @@ private:
     std::uint64_t written_ = 0;          ///< end of the last run written
 };
 
-void add_bitset_runs(const char* words, std::uint64_t base, RunWriter& writer) {
+/// Calls visit(from, to) for the runs of bits within each word.
+template <class Visit>
+void visit_runs(const char* words, Visit visit) {
     for (std::size_t i = 0; i < kBitsetBytes / 8; ++i) {
         std::uint64_t word = load64(words + 8 * i);
-        std::uint64_t at = base + 64 * i;
+        std::uint64_t at = 64 * i;
         while (word != 0) {
             const int zeros = std::countr_zero(word);
             word >>= zeros;
             at += static_cast<unsigned>(zeros);
             const int ones = std::countr_one(word);
-            writer.add(at, at + static_cast<unsigned>(ones));
+            visit(at, at + static_cast<unsigned>(ones));
             at += static_cast<unsigned>(ones);
             word = ones == 64 ? 0 : word >> ones;
         }
     }
+}
+
+/// As a run container has them: start, length - 1.
+void put_runs(std::string& out, const char* words) {
+    std::uint64_t start = 0, end = 0;
+    const auto flush = [&] {
+        if (start == end) return;
+        put(out, static_cast<std::uint16_t>(start));
+        put(out, static_cast<std::uint16_t>(end - start - 1));
+    };
+    visit_runs(words, [&](std::uint64_t from, std::uint64_t to) {
+        if (from != end || start == end) {
+            flush();
+            start = from;
+        }
+        end = to;
+    });
+    flush();
 }
 
 void add_runs(const Container& container, RunWriter& writer) {
@@ -315,7 +335,9 @@ void add_runs(const Container& container, RunWriter& writer) {
             }
             break;
         case Container::Kind::bitset:
-            add_bitset_runs(container.data, base, writer);
+            visit_runs(container.data, [&](std::uint64_t from, std::uint64_t to) {
+                writer.add(base + from, base + to);
+            });
             break;
         case Container::Kind::run:
             for (std::uint32_t i = 0; i < container.runs; ++i) {
@@ -355,6 +377,43 @@ std::string serialize(const Bitmap& set) {
         if (array_instead(container)) return canonical_bytes(containers);
     }
     return bytes;
+}
+
+std::string serialize_words(std::uint16_t key, const std::uint64_t* words) {
+    constexpr std::size_t kWords = kBitsetBytes / sizeof(std::uint64_t);
+    std::uint32_t cardinality = 0, runs = 0;
+    std::uint64_t before = 0;  // the last bit of the word before
+    for (std::size_t i = 0; i < kWords; ++i) {
+        cardinality += static_cast<std::uint32_t>(std::popcount(words[i]));
+        runs += static_cast<std::uint32_t>(std::popcount(words[i] & ~(words[i] << 1 | before)));
+        before = words[i] >> 63;
+    }
+    const bool array = cardinality <= kMaxArray;
+    const bool as_runs = array ? 2 * runs < cardinality : 2 + 4 * runs < kBitsetBytes;
+    std::string out;
+    out.reserve(kSingleBytes + (as_runs ? 4 * runs : array ? 2 * cardinality : kBitsetBytes));
+    if (as_runs) {
+        put(out, kCookieWithRuns);
+        put(out, std::uint8_t{1});
+    } else {
+        put(out, kCookieWithoutRuns);
+        put(out, std::uint32_t{cardinality > 0 ? 1u : 0u});
+    }
+    if (cardinality == 0) return out;
+    put(out, key);
+    put(out, static_cast<std::uint16_t>(cardinality - 1));
+    if (!as_runs) put(out, static_cast<std::uint32_t>(out.size() + 4));
+    if (as_runs) {
+        put(out, static_cast<std::uint16_t>(runs));
+        put_runs(out, reinterpret_cast<const char*>(words));
+    } else if (array) {
+        for (std::size_t i = 0; i < kWords; ++i)
+            for (std::uint64_t word = words[i]; word != 0; word &= word - 1)
+                put(out, static_cast<std::uint16_t>(64 * i + std::countr_zero(word)));
+    } else {
+        out.append(reinterpret_cast<const char*>(words), kBitsetBytes);
+    }
+    return out;
 }
 
 Result<Bitmap> deserialize_bitmap(std::string_view bytes) {

@@ -20,6 +20,9 @@ using Bitmap = roaring_library::Type;
 
 /// Portable Roaring serialisation, run-optimised: depends only on the members.
 std::string serialize(const Bitmap& set);
+/// The same bytes for a set whose members all lie within `key` * 65,536 and the 65,535 behind it,
+/// by a bit for each of them: 1,024 words.
+std::string serialize_words(std::uint16_t key, const std::uint64_t* words);
 /// The inverse; malformed bytes are an error, never undefined behaviour.
 Result<Bitmap> deserialize_bitmap(std::string_view bytes);
 

@@ -25,7 +25,7 @@ public:
         std::array<char, 2 * kVarintBytes> bytes;
         char* at = put_varint(bytes.data(), (from - next_) << 1 | (length > 1 ? 1 : 0));
         if (length > 1) at = put_varint(at, length - 2);
-        out_.append(bytes.data(), at);
+        out_.append(bytes.data(), static_cast<std::size_t>(at - bytes.data()));
         next_ = from + length;
     }
 
@@ -104,7 +104,8 @@ void set_add_bits(std::string& operand, std::uint16_t first, std::span<const std
 void column_set(std::string& operand, std::uint16_t index, std::int64_t value) {
     std::array<char, 3 + kVarintBytes> bytes = {1, static_cast<char>(index),
                                                 static_cast<char>(index >> 8)};
-    operand.append(bytes.data(), put_varint(bytes.data() + 3, zigzag_of(value)));
+    const char* const end = put_varint(bytes.data() + 3, zigzag_of(value));
+    operand.append(bytes.data(), static_cast<std::size_t>(end - bytes.data()));
 }
 void column_add(std::string& operand, std::uint16_t index, std::int64_t delta) {
     ByteWriter out(operand);

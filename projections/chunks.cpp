@@ -7,6 +7,7 @@
 
 #include "core/limits.h"
 #include "projections/bytes.h"
+#include "projections/set_operations.h"
 
 namespace tidings {
 
@@ -31,50 +32,40 @@ int width_for(std::int64_t value) {
     return 8;
 }
 
-/// As sets were written up to layout 2.
-void add_indexes(ByteReader& in, std::uint32_t base, Bitmap& bits) {
-    const std::uint64_t count = in.varint();
-    if (count > limits::kSetChunk) throw StorageFailure("a stored set is malformed");
-    const std::string_view raw = in.take(2 * count);
-    std::vector<std::uint32_t> members(count);
-    for (std::size_t i = 0; i < count; ++i) members[i] = base + load_u16(raw.data() + 2 * i);
-    bits.addMany(count, members.data());
-}
+/// Of a set that operations are applied to.
+class BitmapMembers {
+public:
+    BitmapMembers(std::uint32_t base, Bitmap& bits) : base_(base), bits_(bits) {}
 
-void add_runs(ByteReader& in, std::uint32_t base, Bitmap& bits) {
-    std::vector<std::uint32_t> members;
-    std::uint64_t next = 0;
-    for (std::uint64_t runs = in.varint(); runs > 0; --runs) {
-        const std::uint64_t gap = in.varint();
-        const std::uint64_t more = (gap & 1) != 0 ? in.varint() : 0;
-        const std::uint64_t length = (gap & 1) != 0 ? more + 2 : 1;
-        next += gap >> 1;
-        if (more > limits::kSetChunk || next + length > limits::kSetChunk)
-            throw StorageFailure("a stored set holds a member beyond its chunk");
-        if (length > kLongRun) {
-            bits.addRange(base + next, base + next + length);
+    void add(std::uint32_t index) { bits_.add(base_ + index); }
+    void remove(std::uint32_t index) {
+        finish();
+        bits_.remove(base_ + index);
+    }
+    void add_range(std::uint32_t from, std::uint32_t to) {
+        if (to - from > kLongRun) {
+            bits_.addRange(base_ + std::uint64_t{from}, base_ + std::uint64_t{to});
         } else {
-            for (std::uint64_t i = next; i < next + length; ++i)
-                members.push_back(base + static_cast<std::uint32_t>(i));
+            for (; from < to; ++from) added_.push_back(base_ + from);
         }
-        next += length;
     }
-    bits.addMany(members.size(), members.data());
-}
+    void add_words(std::uint64_t first, std::string_view raw) {
+        std::vector<std::uint64_t> words(kSetWords);
+        std::memcpy(words.data() + first, raw.data(), raw.size());
+        BitmapBuilder added;
+        added.container(static_cast<std::uint16_t>(base_ / limits::kSetChunk), words.data());
+        bits_ |= added.finish();
+    }
+    void finish() {
+        bits_.addMany(added_.size(), added_.data());
+        added_.clear();
+    }
 
-void add_bits(ByteReader& in, std::uint32_t base, Bitmap& bits) {
-    constexpr std::size_t kWords = limits::kSetChunk / 64;
-    const std::uint64_t first = in.varint(), count = in.varint();
-    if (first > kWords || count > kWords - first) {
-        throw StorageFailure("a stored set holds members beyond its chunk");
-    }
-    std::vector<std::uint64_t> words(kWords);
-    const std::string_view raw = in.take(8 * count);
-    std::memcpy(words.data() + first, raw.data(), raw.size());
-    BitmapBuilder added;
-    added.container(static_cast<std::uint16_t>(base / limits::kSetChunk), words.data());
-    bits |= added.finish();
-}
+private:
+    const std::uint32_t base_;
+    Bitmap& bits_;
+    std::vector<std::uint32_t> added_;  ///< not yet there
+};
 
 }  // namespace
 
@@ -118,28 +109,32 @@ std::string SetChunk::encode() const {
 }
 
 void SetChunk::apply(std::string_view operand) {
-    ByteReader in(operand);
-    while (!in.done()) {
-        switch (in.u8()) {
-            case 1:
-                bits.add(base + in.u16());
-                break;
-            case 2:
-                bits.remove(base + in.u16());
-                break;
-            case 3:
-                add_indexes(in, base, bits);
-                break;
-            case 4:
-                add_runs(in, base, bits);
-                break;
-            case 5:
-                add_bits(in, base, bits);
-                break;
-            default:
-                throw StorageFailure("a stored set holds an unknown operation");
+    BitmapMembers members(base, bits);
+    read_set_operations(operand, members);
+    members.finish();
+}
+
+std::string encode_set(std::uint32_t base, const SetWords& words) {
+    std::uint64_t members = 0;
+    for (const std::uint64_t word : words) members += static_cast<unsigned>(std::popcount(word));
+    std::string out;
+    ByteWriter writer(out);
+    if (members > kSmallSet) {
+        writer.u8(kSetRoaring);
+        writer.raw(
+            serialize_words(static_cast<std::uint16_t>(base / limits::kSetChunk), words.data()));
+        return out;
+    }
+    writer.u8(kSetSmall);
+    std::uint64_t next = 0;
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        for (std::uint64_t word = words[i]; word != 0; word &= word - 1) {
+            const std::uint64_t index = 64 * i + static_cast<unsigned>(std::countr_zero(word));
+            writer.varint(index - next);
+            next = index + 1;
         }
     }
+    return out;
 }
 
 std::size_t SetChunk::memory() const {
@@ -282,12 +277,31 @@ std::string ColumnChunk::encode() const {
             at = put_varint(at, zigzag_of(values[i]));
             next = i + 1;
             if (at < buffer.end() - 2 * kVarintBytes) continue;
-            out.append(buffer.data(), at);
+            out.append(buffer.data(), static_cast<std::size_t>(at - buffer.data()));
             at = buffer.data();
         }
-        out.append(buffer.data(), at);
+        out.append(buffer.data(), static_cast<std::size_t>(at - buffer.data()));
     });
     return out;
+}
+
+void ColumnChunk::increment_each(std::string_view indexes) {
+    for (std::size_t i = 0; i < indexes.size();) {
+        // as far as the values have room
+        visit([&](const auto* values) {
+            using Value = std::remove_const_t<std::remove_reference_t<decltype(*values)>>;
+            for (; i < indexes.size(); i += 2) {
+                const std::uint16_t index = load_u16(indexes.data() + i);
+                if (index >= size_ || values[index] == std::numeric_limits<Value>::max()) return;
+                ++const_cast<Value&>(values[index]);
+            }
+        });
+        if (i == indexes.size()) return;
+        const std::uint16_t index = load_u16(indexes.data() + i);
+        if (index >= size_) throw StorageFailure("a stored column is malformed");
+        set(index, get(index) + 1);
+        i += 2;
+    }
 }
 
 void ColumnChunk::apply(std::string_view operand) {
@@ -310,11 +324,7 @@ void ColumnChunk::apply(std::string_view operand) {
                 const std::uint64_t count = in.varint();
                 if (count > limits::kSetChunk) throw StorageFailure("a stored column is malformed");
                 const std::string_view raw = in.take(2 * count);
-                for (std::size_t i = 0; i < count; ++i) {
-                    const std::uint16_t index = load_u16(raw.data() + 2 * i);
-                    if (index >= size_) throw StorageFailure("a stored column is malformed");
-                    set(index, get(index) + 1);
-                }
+                increment_each(raw);
                 break;
             }
             default:
@@ -373,29 +383,6 @@ std::uint32_t column_size(Table table) {
 
 std::uint32_t set_base(std::string_view key) {
     return static_cast<std::uint32_t>(key_number(key, key.size() - 4, 4)) * limits::kSetChunk;
-}
-
-std::string merge_chunk(std::string_view key, std::optional<std::string_view> base,
-                        const std::string_view* operands, std::size_t count) {
-    const auto apply_all = [&](auto row) {
-        for (std::size_t i = 0; i < count; ++i) row.apply(operands[i]);
-        return row.encode();
-    };
-    const auto table = static_cast<Table>(key[0]);
-    switch (chunk_kind(table)) {
-        case ChunkKind::set:
-            return apply_all(SetChunk::decode(set_base(key), base.value_or("")));
-        case ChunkKind::column:
-            return apply_all(ColumnChunk::decode(column_size(table), base.value_or("")));
-        case ChunkKind::list: {
-            std::string out(base.value_or(""));
-            for (std::size_t i = 0; i < count; ++i) out.append(operands[i]);
-            return out;
-        }
-        case ChunkKind::none:
-            break;
-    }
-    throw StorageFailure("a merge on a row that is no chunk");
 }
 
 std::string canonical_chunk(std::string_view key, std::string_view bytes) {

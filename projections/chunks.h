@@ -59,6 +59,8 @@ private:
     template <class F>
     void visit(F f) const;
     void widen(int width);
+    /// Each of the indexes, 2 bytes little endian.
+    void increment_each(std::string_view indexes);
 
     std::uint32_t size_;
     int width_ = 0;  ///< bytes per value: 0 (all zero), 1, 2, 4, 8

@@ -142,6 +142,40 @@ TEST_CASE("the bytes are the portable format of the library") {
     CHECK(deserialize_bitmap(serialize(Bitmap()))->isEmpty());
 }
 
+TEST_CASE("a set that is bits is serialised as any other") {
+    const auto check = [](std::uint16_t key, const std::vector<std::uint64_t>& words) {
+        Bitmap set;
+        for (std::uint32_t i = 0; i < 65'536; ++i) {
+            if ((words[i / 64] >> i % 64 & 1) != 0) set.add(std::uint32_t{key} * 65'536 + i);
+        }
+        return serialize_words(key, words.data()) == serialize(set);
+    };
+    const std::vector<std::uint64_t> none(1'024), all(1'024, ~std::uint64_t{0});
+    CHECK(check(7, none));
+    CHECK(check(65'535, all));
+    // as many as an array takes, and one more; runs of two and three, where the forms are equally
+    // long; and up to where runs are as long as bits
+    for (const std::uint32_t length : {1u, 2u, 3u}) {
+        for (const std::uint32_t count :
+             {1u, 2u, 3u, 682u, 1'365u, 1'366u, 2'046u, 2'047u, 2'048u, 4'095u, 4'096u, 4'097u}) {
+            std::vector<std::uint64_t> words(1'024);
+            for (std::uint32_t i = 0; i < count * 8; ++i) {
+                if (i % 8 < length) words[(i + 5) / 64] |= std::uint64_t{1} << (i + 5) % 64;
+            }
+            INFO(count << " runs of " << length);
+            CHECK(check(3, words));
+        }
+    }
+    CHECK_PROPERTY([&] {
+        Random random(*rc::gen::arbitrary<std::uint64_t>());
+        std::vector<std::uint64_t> words(1'024);
+        for (const std::uint32_t member : members(random)) {
+            if (member < 65'536) words[member / 64] |= std::uint64_t{1} << member % 64;
+        }
+        RC_ASSERT(check(static_cast<std::uint16_t>(random.below(65'536)), words));
+    });
+}
+
 TEST_CASE("a digest tells sets apart") {
     std::set<std::string> seen;
     for (std::uint32_t mask = 0; mask < 64; ++mask) {

@@ -84,7 +84,9 @@ TEST_CASE("a set chunk holds what a std::set holds, however its operations were 
             operations.push_back(operation);
         }
         const Key key = set_key(chunk);
-        const SetChunk row = SetChunk::decode(set_base(key.view()), merged(key.view(), operations));
+        const std::string stored = merged(key.view(), operations);
+        const SetChunk row = SetChunk::decode(set_base(key.view()), stored);
+        RC_ASSERT(operations.empty() || stored == row.encode());
         const std::set<std::uint32_t> held(row.bits.begin(), row.bits.end());
         RC_ASSERT(held == expected);
         const SetChunk again = SetChunk::decode(row.base, row.encode());
@@ -170,6 +172,29 @@ TEST_CASE("a column chunk holds what an array holds, at every width") {
             RC_ASSERT(((words[i / 64] >> (i % 64)) & 1) ==
                       (compare(row.get(i), op, bound) ? 1u : 0u));
     });
+}
+
+TEST_CASE("a column that counts has room for one more at every width") {
+    const std::int64_t edges[] = {0, 127, 32'767, 2'147'483'647};
+    std::string operations;
+    std::vector<std::uint16_t> indexes;
+    for (std::uint16_t i = 0; i < std::size(edges); ++i) {
+        column_set(operations, i, edges[i]);
+        indexes.insert(indexes.end(), {i, static_cast<std::uint16_t>(i + 10), i});
+        column_increment_each(operations, indexes.data(), indexes.size());
+    }
+    ColumnChunk column(limits::kColumnChunk);
+    column.apply(operations);
+    for (std::uint32_t i = 0; i < std::size(edges); ++i) {
+        const auto times = static_cast<std::int64_t>(std::size(edges) - i);
+        CHECK(column.get(i) == edges[i] + 2 * times);
+        CHECK(column.get(i + 10) == times);
+    }
+    std::string beyond;
+    const std::uint16_t too_far[] = {1, limits::kColumnChunk};
+    column_increment_each(beyond, too_far, 2);
+    CHECK_THROWS_AS(column.apply(beyond), StorageFailure);
+    CHECK_THROWS_AS(ColumnChunk(limits::kColumnChunk).apply(beyond), StorageFailure);
 }
 
 TEST_CASE("malformed rows are refused, not misread") {
