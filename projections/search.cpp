@@ -4,7 +4,9 @@
 #include <unicode/normalizer2.h>
 
 #include <algorithm>
+#include <array>
 #include <functional>
+#include <numeric>
 
 #include "projections/bytes.h"
 
@@ -132,7 +134,7 @@ public:
     RangeSet(std::uint16_t first, std::uint16_t last)
         : first_(first / kBits), words_(last / kBits - first / kBits + 1) {}
 
-    void add(const std::vector<std::uint16_t>& indexes) {
+    void add(std::span<const std::uint16_t> indexes) {
         for (const std::uint16_t index : indexes)
             words_[index / kBits - first_] |= std::uint64_t{1} << index % kBits;
     }
@@ -150,12 +152,34 @@ private:
 
 namespace {
 
-/// Each once.
-void make_ascending(std::vector<std::uint16_t>& indexes) {
-    const auto wrong = std::adjacent_find(indexes.begin(), indexes.end(), std::greater_equal<>());
+constexpr unsigned kIndexBits = 16;
+
+/// From `begin` on, each once.
+void make_ascending(std::vector<std::uint16_t>& indexes, std::ptrdiff_t begin = 0) {
+    const auto from = indexes.begin() + begin;
+    const auto wrong = std::adjacent_find(from, indexes.end(), std::greater_equal<>());
     if (wrong == indexes.end()) return;
-    std::sort(indexes.begin(), indexes.end());
-    indexes.erase(std::unique(indexes.begin(), indexes.end()), indexes.end());
+    std::sort(from, indexes.end());
+    indexes.erase(std::unique(from, indexes.end()), indexes.end());
+}
+
+/// By grams, which stand above kIndexBits; those of a gram stay in their order (radix sort; Knuth,
+/// "The Art of Computer Programming", volume 3, 5.2.5).
+void sort_by_gram(std::vector<std::uint64_t>& occurrences) {
+    constexpr unsigned kDigits = 3, kValues = 256;
+    const auto digit = [](std::uint64_t occurrence, unsigned number) {
+        return occurrence >> (kIndexBits + 8 * number) & 0xff;
+    };
+    std::array<std::array<std::size_t, kValues>, kDigits> places{};
+    for (const std::uint64_t occurrence : occurrences)
+        for (unsigned d = 0; d < kDigits; ++d) ++places[d][digit(occurrence, d)];
+    std::vector<std::uint64_t> sorted(occurrences.size());
+    for (unsigned d = 0; d < kDigits; ++d) {
+        std::exclusive_scan(places[d].begin(), places[d].end(), places[d].begin(), std::size_t{0});
+        for (const std::uint64_t occurrence : occurrences)
+            sorted[places[d][digit(occurrence, d)]++] = occurrence;
+        occurrences.swap(sorted);
+    }
 }
 
 }  // namespace
@@ -183,11 +207,16 @@ void GramWriter::change(PartnerOrdinal ordinal, std::string_view before, std::st
                      [&](std::uint32_t gram) { add(added_, gram, index); });
 }
 
+void GramWriter::add_occurrence(std::uint32_t gram, std::uint16_t index) {
+    new_.push_back(std::uint64_t{gram} << kIndexBits | index);
+}
+
 void GramWriter::add_new(std::uint16_t index, std::string_view text) {
     any_new_ = true;
     newest_ = index;
     const auto add_each = [&](std::string_view part, std::size_t count) {
-        for_each_longest_gram(part, count, [&](std::uint32_t gram) { add(new_, gram, index); });
+        for_each_longest_gram(part, count,
+                              [&](std::uint32_t gram) { add_occurrence(gram, index); });
     };
     const std::size_t end = std::min(text.find(kSeparator), text.size());
     add_each(text.substr(0, end), end);
@@ -229,16 +258,25 @@ std::vector<GramWriter::Posting> GramWriter::new_postings() {
     for (const auto& [domain, members] : domains_) {
         for_each_longest_gram(domain, domain.size(), [&](std::uint32_t gram) {
             if (members.size() > kFew) {
-                out.emplace_back(gram, &members);
+                out.emplace_back(gram, members);
             } else {
-                std::vector<std::uint16_t>& indexes = new_[gram];
-                indexes.insert(indexes.end(), members.begin(), members.end());
+                for (const std::uint16_t member : members) add_occurrence(gram, member);
             }
         });
     }
-    for (auto& [gram, indexes] : new_) {
-        make_ascending(indexes);
-        out.emplace_back(gram, &indexes);
+    sort_by_gram(new_);
+    new_indexes_.clear();
+    new_indexes_.reserve(new_.size());  // the postings are views of it
+    for (auto at = new_.begin(); at != new_.end();) {
+        const std::uint64_t gram = *at >> kIndexBits;
+        const std::size_t begin = new_indexes_.size();
+        for (; at != new_.end() && *at >> kIndexBits == gram; ++at) {
+            const auto index = static_cast<std::uint16_t>(*at);
+            if (new_indexes_.size() == begin || new_indexes_.back() != index)
+                new_indexes_.push_back(index);
+        }
+        make_ascending(new_indexes_, static_cast<std::ptrdiff_t>(begin));
+        out.emplace_back(gram, std::span(new_indexes_).subspan(begin));
     }
     std::sort(out.begin(), out.end(),
               [](const Posting& a, const Posting& b) { return a.first < b.first; });
@@ -250,7 +288,7 @@ void GramWriter::write_new() {
     if (!any_new_) return;
     const std::vector<Posting> grams = new_postings();
     std::uint16_t first = newest_;
-    for (const auto& [gram, indexes] : grams) first = std::min(first, indexes->front());
+    for (const auto& [gram, indexes] : grams) first = std::min(first, indexes.front());
     RangeSet longest(first, newest_), pairs(first, newest_), singles(first, newest_);
     for (auto at = grams.begin(); at != grams.end();) {
         const std::uint32_t gram = at->first;
@@ -258,12 +296,12 @@ void GramWriter::write_new() {
                              static_cast<char>(gram)};
         const auto end = std::find_if(at, grams.end(),
                                       [&](const Posting& other) { return other.first != gram; });
-        for (auto each = at; each != end; ++each) pairs.add(*each->second);
-        if (text[2] != kPadding && end - at == 1 && at->second->size() <= kFew) {
-            set_add_each(operations_, at->second->data(), at->second->size());
+        for (auto each = at; each != end; ++each) pairs.add(each->second);
+        if (text[2] != kPadding && end - at == 1 && at->second.size() <= kFew) {
+            set_add_each(operations_, at->second.data(), at->second.size());
             write_row({text, 3});
         } else if (text[2] != kPadding) {
-            for (auto each = at; each != end; ++each) longest.add(*each->second);
+            for (auto each = at; each != end; ++each) longest.add(each->second);
             write_row({text, 3}, longest);
         }
         at = end;

@@ -5,6 +5,7 @@
 
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,13 +41,14 @@ private:
             return std::hash<std::string_view>{}(text);
         }
     };
-    using Posting = std::pair<std::uint32_t, const std::vector<std::uint16_t>*>;
+    using Posting = std::pair<std::uint32_t, std::span<const std::uint16_t>>;
     /// Gram to indexes in the chunk. Its order is nobody's concern: a run is sorted.
     using Postings = boost::unordered_flat_map<std::uint32_t, std::vector<std::uint16_t>>;
     static void add(Postings& postings, std::uint32_t gram, std::uint16_t index);
     template <class Encode>
     void write_changed(Postings& postings, Encode encode);
     void add_new(std::uint16_t index, std::string_view text);
+    void add_occurrence(std::uint32_t gram, std::uint16_t index);
     std::vector<Posting> new_postings();
     void write_new();
     void write_row(std::string_view gram);
@@ -55,9 +57,10 @@ private:
     Run& run_;
     const std::uint32_t program_;
     std::uint32_t chunk_ = 0;  ///< of everything that is not written yet
-    // Of new partners: by 3 bytes each; and by what begins with the "@" of their emails, which many
-    // share.
-    Postings new_;
+    // Of new partners: 3 bytes each, above the index of who has them; and who has what begins with
+    // the "@" of their emails, which many share.
+    std::vector<std::uint64_t> new_;
+    std::vector<std::uint16_t> new_indexes_;  ///< of new_, gram by gram
     boost::unordered_flat_map<std::string, std::vector<std::uint16_t>, TextHash, std::equal_to<>>
         domains_;
     bool any_new_ = false;
