@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -59,6 +60,28 @@ public:
 
 private:
     std::string& out_;
+};
+
+/// The same into memory that has room for it, for rows that come in great numbers.
+class RoomyWriter {
+public:
+    explicit RoomyWriter(char* at) : at_(at) {}
+
+    void u8(std::uint8_t value) { *at_++ = static_cast<char>(value); }
+    void varint(std::uint64_t value) { at_ = put_varint(at_, value); }
+    void zigzag(std::int64_t value) { varint(zigzag_of(value)); }
+    void string(std::string_view text) {
+        varint(text.size());
+        raw(text);
+    }
+    void raw(std::string_view bytes) {
+        std::memcpy(at_, bytes.data(), bytes.size());
+        at_ += bytes.size();
+    }
+    const char* end() const { return at_; }
+
+private:
+    char* at_;
 };
 
 class ByteReader {

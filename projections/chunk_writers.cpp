@@ -37,12 +37,21 @@ void SetWriter::write() {
 void ColumnWriter::set(PartnerOrdinal ordinal, std::int64_t value) {
     const std::uint32_t chunk = ordinal.value / limits::kColumnChunk;
     if (chunk != chunk_) write();
-    chunk_ = chunk;
-    column_set(operations_, static_cast<std::uint16_t>(ordinal.value % limits::kColumnChunk),
-               value);
+    if (!begun_) {
+        chunk_ = chunk;
+        begun_ = true;
+        column_ = run_.rewrite<ColumnChunk>(Key(prefix_).u32(chunk));
+    }
+    const auto index = static_cast<std::uint16_t>(ordinal.value % limits::kColumnChunk);
+    if (column_ != nullptr) {
+        column_->set(index, value);
+    } else {
+        column_set(operations_, index, value);
+    }
 }
 
 void ColumnWriter::write() {
+    begun_ = false;
     if (operations_.empty()) return;
     run_.change<ColumnChunk>(Key(prefix_).u32(chunk_), operations_, Decode::now);
     operations_.clear();

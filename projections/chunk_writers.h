@@ -40,7 +40,9 @@ private:
     Run& run_;
     Key prefix_;
     std::uint32_t chunk_ = 0;
-    std::string operations_;
+    bool begun_ = false;             ///< with this chunk
+    ColumnChunk* column_ = nullptr;  ///< it, if it is changed in place
+    std::string operations_;         ///< for it, if not
 };
 
 }  // namespace tidings

@@ -169,7 +169,7 @@ void PartnerFold::take(const PartnerState& after) {
         before = fold_.run.find<PartnerRow>(key);
         if (!before) throw StorageFailure("a partner that was seen has no row");
     } else {
-        fold_.run.put_encoded<NumberRow>(Key(Table::partner_id, fold_.number).text(after.id.value),
+        fold_.run.add_encoded<NumberRow>(Key(Table::partner_id, fold_.number).text(after.id.value),
                                          NumberRow{after.ordinal.value}.encode());
         fold_.program.next_ordinal = after.ordinal.value + 1;
     }
@@ -180,7 +180,12 @@ void PartnerFold::take(const PartnerState& after) {
     fold_metrics(after.ordinal, old.metrics, after.metrics);
     if (old.joined_at != after.joined_at) joined_.set(after.ordinal, after.joined_at.value);
     fold_texts(before.get(), after);
-    fold_.run.put_encoded<PartnerRow>(key, PartnerRow::encode(after, broadcasts_offset));
+    std::string row = PartnerRow::encode(after, broadcasts_offset);
+    if (before != nullptr) {
+        fold_.run.put_encoded<PartnerRow>(key, std::move(row));
+    } else {
+        fold_.run.add_encoded<PartnerRow>(key, std::move(row));
+    }
 }
 
 void PartnerFold::write() {

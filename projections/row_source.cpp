@@ -42,9 +42,9 @@ void Run::decode_put(const Key& key, Pending& pending) {
 }
 
 const RowPtr* Run::load(const Key& key, const RowKind& kind, RowPtr& loaded) const {
-    const auto found = index_.find(key.view());
-    if (found == index_.end()) return committed_.load(key, kind, loaded);
-    Pending& pending = *found->second;
+    Pending* const found = find_pending(key);
+    if (found == nullptr) return committed_.load(key, kind, loaded);
+    Pending& pending = *found;
     if (pending.change == Change::merge && !pending.row) {
         pending.row = clone_committed(key, kind);
         kind.apply(pending.row.get(), pending.bytes);
@@ -59,22 +59,43 @@ std::vector<Key> Run::changed(const Key& prefix) const {
     for (const auto& [key, pending] : changes_) {
         if (key.view().starts_with(prefix.view())) out.push_back(key);
     }
+    const auto added = added_.find(prefix.table());
+    if (added == added_.end()) return out;
+    for (const auto& [key, pending] : added->second) {
+        if (key.view().starts_with(prefix.view())) out.push_back(key);
+    }
     return out;
 }
 
-Run::Pending& Run::pending(const Key& key) {
+std::size_t Run::size() const {
+    std::size_t size = changes_.size();
+    for (const auto& [table, added] : added_) size += added.size();
+    return size;
+}
+
+Run::Pending* Run::find_pending(const Key& key) const {
+    const auto added = added_.find(key.table());
+    if (added != added_.end() && !(added->second.back().first < key)) {
+        const auto change =
+            std::lower_bound(added->second.begin(), added->second.end(), key,
+                             [](const KeyedChange& one, const Key& k) { return one.first < k; });
+        if (change->first == key) return const_cast<Pending*>(&change->second);
+    }
     const auto found = index_.find(key.view());
-    if (found != index_.end()) return *found->second;
+    return found != index_.end() ? found->second : nullptr;
+}
+
+Run::Pending& Run::pending(const Key& key) {
+    if (Pending* const found = find_pending(key)) return *found;
     auto& [kept, pending] = changes_.emplace_back(key, Pending{});
     index_.emplace(kept.view(), &pending);
     return pending;
 }
 
-Run::Pending& Run::new_pending(const Key& key) {
-    auto& [kept, pending] = changes_.emplace_back(key, Pending{});
-    const auto [at, added] = index_.emplace(kept.view(), &pending);
-    if (!added) changes_.pop_back();
-    return *at->second;
+Run::Pending& Run::added_pending(const Key& key) {
+    Changes& added = added_[key.table()];
+    if (!added.empty() && !(added.back().first < key)) return pending(key);
+    return added.emplace_back(key, Pending{}).second;
 }
 
 void* Run::edit_row(const Key& key, const RowKind& kind) {
@@ -90,6 +111,13 @@ void* Run::edit_row(const Key& key, const RowKind& kind) {
         pending.row = kind.clone(pending.row.get());  // someone still holds it
     }
     return pending.row.get();
+}
+
+void* Run::rewrite_row(const Key& key, const RowKind& kind) {
+    if (!rewriting_) return nullptr;
+    const Pending* const found = find_pending(key);
+    if (found != nullptr && found->change == Change::merge) return nullptr;
+    return edit_row(key, kind);
 }
 
 void Run::erase(const Key& key) {
@@ -146,24 +174,31 @@ std::uint64_t ordered_bytes(std::string_view key, std::size_t offset) {
 
 }  // namespace
 
-void Run::write_to(StoreBatch& batch) {
+std::vector<Run::KeyedChange*> Run::sorted_changes() {
     struct Place {
         std::uint64_t first, second;  ///< 16 bytes of the key: most are told apart by them
         KeyedChange* change;
     };
-    std::vector<Place> sorted;
-    sorted.reserve(changes_.size());
+    std::vector<Place> places;
+    places.reserve(changes_.size());
     for (auto& change : changes_) {
         const std::string_view key = change.first.view();
-        sorted.push_back({ordered_bytes(key, 0), ordered_bytes(key, 8), &change});
+        places.push_back({ordered_bytes(key, 0), ordered_bytes(key, 8), &change});
     }
-    std::sort(sorted.begin(), sorted.end(), [](const Place& a, const Place& b) {
+    std::sort(places.begin(), places.end(), [](const Place& a, const Place& b) {
         if (a.first != b.first) return a.first < b.first;
         if (a.second != b.second) return a.second < b.second;
         return a.change->first < b.change->first;
     });
-    for (const Place& place : sorted) {
-        auto& [key, pending] = *place.change;
+    std::vector<KeyedChange*> out;
+    out.reserve(places.size());
+    for (const Place& place : places) out.push_back(place.change);
+    return out;
+}
+
+void Run::write_to(StoreBatch& batch) {
+    const auto write = [&batch](KeyedChange& change) {
+        auto& [key, pending] = change;
         switch (pending.change) {
             case Change::put:
                 if (pending.bytes.empty()) pending.bytes = pending.kind->encode(pending.row.get());
@@ -176,18 +211,31 @@ void Run::write_to(StoreBatch& batch) {
                 batch.erase(key.view());
                 break;
         }
+    };
+    const std::vector<KeyedChange*> sorted = sorted_changes();
+    auto next = sorted.begin();
+    for (auto& [table, added] : added_) {
+        for (KeyedChange& change : added) {
+            for (; next != sorted.end() && (*next)->first < change.first; ++next) write(**next);
+            write(change);
+        }
     }
+    for (; next != sorted.end(); ++next) write(**next);
 }
 
 void Run::move_to_cache() {
+    const auto keep = [this](const Key& key, Pending& pending) {
+        if (!pending.row) return false;
+        const std::size_t memory = pending.kind->memory(pending.row.get());
+        cache_.put(key, std::move(pending.row), memory);
+        return true;
+    };
     for (auto& [key, pending] : changes_) {
-        if (pending.row) {
-            const std::size_t memory = pending.kind->memory(pending.row.get());
-            cache_.put(key, std::move(pending.row), memory);
-            continue;
-        }
         // Not decoded here: bring a cached copy up to date only if there is none to keep.
-        cache_.erase(key);
+        if (!keep(key, pending)) cache_.erase(key);
+    }
+    for (auto& [table, added] : added_) {
+        for (auto& [key, pending] : added) keep(key, pending);
     }
     drop();
 }
@@ -195,6 +243,7 @@ void Run::move_to_cache() {
 void Run::drop() {
     index_.clear();
     changes_.clear();
+    added_.clear();
     release();
 }
 

@@ -4,6 +4,7 @@
 #include <boost/container/deque.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <forward_list>
+#include <map>
 #include <memory>
 
 #include "core/projection.h"
@@ -174,7 +175,12 @@ public:
     /// reads it, and so not in the cache when the run is published.
     template <class Row>
     void put_encoded(const Key& key, std::string bytes) {
-        new_pending(key) = Pending{&row_kind<Row>(), nullptr, std::move(bytes), Change::put};
+        pending(key) = Pending{&row_kind<Row>(), nullptr, std::move(bytes), Change::put};
+    }
+    /// The same for a row that is not stored and never was.
+    template <class Row>
+    void add_encoded(const Key& key, std::string bytes) {
+        added_pending(key) = Pending{&row_kind<Row>(), nullptr, std::move(bytes), Change::put};
     }
     void erase(const Key& key);
     /// The operand to append operations to. They reach a decoded row in memory by `applied`
@@ -184,15 +190,22 @@ public:
         change_row(key, row_kind<Row>(), operations, decode);
     }
 
+    /// The chunk to be changed in place, if it will be written whole (set_rewriting()); otherwise
+    /// null: use change(). Valid until anybody else changes or reads the row.
+    template <class Row>
+    Row* rewrite(const Key& key) {
+        return static_cast<Row*>(rewrite_row(key, row_kind<Row>()));
+    }
+
     /// From now on chunks that are decoded at once are written whole, not as operations: cheaper
     /// where each changes much in one run.
     void set_rewriting(bool rewriting) { rewriting_ = rewriting; }
 
-    std::size_t size() const { return changes_.size(); }
+    std::size_t size() const;
     /// The rows of the last published commit, and the keys of those that this run has changed
     /// since.
     const StoreView& stored() const { return committed_.store(); }
-    bool is_changed(const Key& key) const { return index_.contains(key.view()); }
+    bool is_changed(const Key& key) const { return find_pending(key) != nullptr; }
     /// Those that begin so.
     std::vector<Key> changed(const Key& prefix) const;
     /// Everything pending, in key order. The run stays as it is until the batch is written.
@@ -212,14 +225,19 @@ private:
     using KeyedChange = std::pair<const Key, Pending>;
 
     const RowPtr* load(const Key& key, const RowKind& kind, RowPtr& loaded) const override;
-    /// What the run changes about the row; made if it is nothing yet.
+    /// What the run changes about the row; null if it is nothing yet.
+    Pending* find_pending(const Key& key) const;
+    /// The same; made if it is nothing yet.
     Pending& pending(const Key& key);
-    /// The same, where there mostly is nothing yet.
-    Pending& new_pending(const Key& key);
+    /// The same, where there is nothing yet and never was.
+    Pending& added_pending(const Key& key);
+    /// Those that are not added_, in the order of keys.
+    std::vector<KeyedChange*> sorted_changes();
     static void decode_put(const Key& key, Pending& pending);
     /// A copy, to be changed; null if there is none.
     RowPtr clone_committed(const Key& key, const RowKind& kind) const;
     void* edit_row(const Key& key, const RowKind& kind);
+    void* rewrite_row(const Key& key, const RowKind& kind);
     void change_row(const Key& key, const RowKind& kind, std::string_view operations,
                     Decode decode);
     void put_row(const Key& key, const RowKind& kind, RowPtr row);
@@ -227,12 +245,15 @@ private:
     const CommittedRows& committed_;
     RowCache& cache_;
     bool rewriting_ = false;
-    /// In the order in which they began. They stay where they are.
-    boost::container::deque<KeyedChange, void,
-                            boost::container::deque_options_t<boost::container::block_size<64>>>
-        changes_;
+    /// Pointers to the changes stay good.
+    using Changes = boost::container::deque<
+        KeyedChange, void, boost::container::deque_options_t<boost::container::block_size<64>>>;
+    Changes changes_;  ///< in the order in which they began
     boost::unordered_flat_map<std::string_view, Pending*, std::hash<std::string_view>>
         index_;  ///< of their keys
+    /// New rows of each table that came in the order of their keys, as most do that come in great
+    /// numbers: neither hashed nor sorted.
+    std::map<Table, Changes> added_;
 };
 
 }  // namespace tidings

@@ -1,6 +1,8 @@
 // Rows of programs, partners and upstream facts.
 #include "projections/rows.h"
 
+#include <boost/container/small_vector.hpp>
+
 #include "projections/bytes.h"
 
 namespace tidings {
@@ -9,9 +11,10 @@ namespace {
 
 constexpr std::uint8_t kErasedBit = 0x80;  ///< beside a partner's status
 constexpr std::uint8_t kEpochBit = 0x40;   ///< there, too: a key epoch follows
-constexpr std::size_t kUsualPartnerBytes = 160;
+constexpr std::size_t kUsualPartnerRoom = 512;
 
-void write_money(ByteWriter& out, const Money& money) {
+template <class Writer>
+void write_money(Writer& out, const Money& money) {
     out.varint(money.size());
     for (const auto& [currency, micros] : money) {
         out.string(currency);
@@ -28,7 +31,8 @@ Money read_money(ByteReader& in) {
     return money;
 }
 
-void write_stamp(ByteWriter& out, const SourceStamp& stamp) {
+template <class Writer>
+void write_stamp(Writer& out, const SourceStamp& stamp) {
     const bool none = stamp == SourceStamp{};
     out.u8(none ? 0 : 1);
     if (none) return;
@@ -44,7 +48,8 @@ SourceStamp read_stamp(ByteReader& in) {
     return stamp;
 }
 
-void write_metrics(ByteWriter& out, const Metrics& metrics) {
+template <class Writer>
+void write_metrics(Writer& out, const Metrics& metrics) {
     out.varint(metrics.clicks);
     out.varint(metrics.signups);
     out.varint(metrics.sales);
@@ -62,6 +67,17 @@ Metrics read_metrics(ByteReader& in) {
     metrics.revenue = read_money(in);
     metrics.commission = read_money(in);
     return metrics;
+}
+
+/// At most what a partner's row takes.
+std::size_t room_for(const PartnerState& state) {
+    constexpr std::size_t kNumbers = 16 * kVarintBytes, kStamp = 1 + kVarintBytes + Hash256::kSize;
+    std::size_t out = kNumbers + 2 * kStamp + state.id.value.size() + state.email.stored().size() +
+                      state.name.stored().size() + state.surname.stored().size();
+    for (const std::string& tag : state.tags) out += kVarintBytes + tag.size();
+    for (const Money* money : {&state.metrics.revenue, &state.metrics.commission})
+        for (const auto& amount : *money) out += 2 * kVarintBytes + amount.first.size();
+    return out;
 }
 
 }  // namespace
@@ -159,9 +175,9 @@ PartnerRow PartnerRow::decode(std::string_view bytes) {
     return row;
 }
 std::string PartnerRow::encode(const PartnerState& state, std::int64_t broadcasts_offset) {
-    std::string bytes;
-    bytes.reserve(kUsualPartnerBytes);
-    ByteWriter out(bytes);
+    boost::container::small_vector<char, kUsualPartnerRoom> bytes(room_for(state),
+                                                                  boost::container::default_init);
+    RoomyWriter out(bytes.data());
     out.varint(state.ordinal.value);
     out.string(state.id.value);
     out.string(state.email.stored());
@@ -177,7 +193,7 @@ std::string PartnerRow::encode(const PartnerState& state, std::int64_t broadcast
     write_stamp(out, state.profile_stamp);
     write_stamp(out, state.metrics_stamp);
     out.zigzag(broadcasts_offset);
-    return bytes;
+    return std::string(static_cast<const char*>(bytes.data()), out.end());
 }
 std::size_t PartnerRow::memory() const {
     return sizeof(*this) + id.value.size() + email.stored().size() + name.stored().size() +

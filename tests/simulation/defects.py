@@ -135,7 +135,8 @@ DEFECTS = [
      "        evicted", "        if (Result<void> written = store_->write(*batch); !written) {\n"
      "            tip_ = tip;\n            return written;\n        }\n        evicted"),
     ("cache_stale", "a changed row that nobody decoded stays in the cache as it was",
-     "projections/row_source.cpp", "        cache_.erase(key);\n", ""),
+     "projections/row_source.cpp", "if (!keep(key, pending)) cache_.erase(key);",
+     "keep(key, pending);"),
     ("memo_kept", "a program that a dropped run made keeps its number",
      "projections/store_models.cpp", "    facts_.forget();\n", "", 1000),
     ("wall_clock", "rule 13: folding reads the wall clock", "projections/opens.cpp",
