@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "apps/errors.h"
+#include "core/commits.h"
 #include "core/limits.h"
 
 namespace tidings::apps {

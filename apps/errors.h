@@ -5,7 +5,6 @@
 #include <system_error>
 #include <utility>
 
-#include "core/ids.h"
 #include "core/result.h"
 
 namespace tidings::apps {
@@ -22,10 +21,5 @@ inline Error usage(std::string detail) { return {ErrorCode::usage, std::move(det
 inline Error overloaded(const char* why) { return {ErrorCode::overloaded, why, {}}; }
 
 inline Error stopping() { return overloaded("the process is ending"); }
-
-/// What an error calls a commit.
-inline std::string commit_name(Sequence sequence) {
-    return "commit " + std::to_string(sequence.value);
-}
 
 }  // namespace tidings::apps

@@ -7,6 +7,7 @@
 
 #include "apps/errors.h"
 #include "apps/snapshots.h"
+#include "core/commits.h"
 #include "core/explain.h"
 #include "core/limits.h"
 #include "core/merkle.h"
@@ -197,7 +198,7 @@ private:
     /// True: this one lies beyond the end.
     Result<bool> take(const CommitRecord& record) {
         const auto envelope = codec_.decode_envelope(record.bytes);
-        if (!envelope) return at_record(envelope.error(), record);
+        if (!envelope) return at_commit(envelope.error(), record, at_);
         const Verdict verdict = judge(log_.genesis(), at_, *envelope);
         if (verdict == Verdict::skip) return false;
         if (verdict == Verdict::alarm) {
@@ -206,15 +207,8 @@ private:
                              commit_name(envelope->sequence) + ", which does not continue it",
                          {}};
         }
-        const auto outcomes = codec_.decode_outcomes(record.bytes);
-        if (!outcomes) return at_record(outcomes.error(), record);
-        const std::uint64_t answered = envelope->last.value - envelope->first.value + 1;
-        if (outcomes->size() != answered) {
-            return Error{ErrorCode::corruption,
-                         commit_name(envelope->sequence) + " answers " + std::to_string(answered) +
-                             " commands with " + std::to_string(outcomes->size()) + " outcomes",
-                         {}};
-        }
+        const auto outcomes = decode_answers(codec_, *envelope, record);
+        if (!outcomes) return at_commit(outcomes.error(), record, at_);
         folded_bytes_ += record.bytes.size();
         for (const Outcome& outcome : *outcomes) models_.fold(outcome);
         if (is_beyond(models_.facts(), end_)) return true;
@@ -222,7 +216,7 @@ private:
         const auto read = codec_.read_leaves(record.bytes, [this](std::string_view leaf) {
             leaves_.push_back(merkle::leaf_hash(leaf));
         });
-        if (!read) return at_record(read.error(), record);
+        if (!read) return at_commit(read.error(), record, at_);
         ++cost_.commits;
         cost_.bytes += record.bytes.size();
         const bool together = !end_.program &&
@@ -231,13 +225,6 @@ private:
         if (together) return false;
         if (auto published = publish(); !published) return published.error();
         return false;
-    }
-
-    Error at_record(Error error, const CommitRecord& record) const {
-        if (error.code != ErrorCode::corruption) return error;
-        error.detail += " (commits log, position " + std::to_string(record.position.value) +
-                        ", after " + commit_name(at_.sequence) + ")";
-        return error;
     }
 
     Result<void> publish() {
