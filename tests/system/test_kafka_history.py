@@ -2,6 +2,7 @@
 import random
 import re
 
+from kafka_fleet import until
 from past import RandomHistory
 from programs import ok
 from tidings import run
@@ -46,8 +47,9 @@ def test_as_of_and_a_follower_from_a_snapshot(make_cluster, kafka, tmp_path):
     assert result.returncode == 0, result.stderr
     follower.start()
     partition, sequence = taken.split(":")
-    applied = re.search(rf"partition={partition} ready sequence=(\d+) applied=(\d+)",
-                        follower.log())
+    ready = rf"partition={partition} ready sequence=(\d+) applied=(\d+)"
+    until("it holds the partition", lambda: re.search(ready, follower.log()))
+    applied = re.search(ready, follower.log())
     assert int(applied[1]) - int(applied[2]) == int(sequence) and int(applied[2]) > 10
     client = follower.client(follower.token("auditor"))
     random.Random(12).shuffle(recorded)

@@ -398,7 +398,7 @@ def test_on_kafka(cluster):
     change_layout(first, 0, 1)
     first.start()
     second.start()
-    assert "older version" in first.log()
+    until("it says so", lambda: "older version" in first.log())
     assert first.metrics().total("tidings_rebuilds_total") == 0  # the start's own, and once
     assert first.metrics().total("tidings_rebuilds_running") == 0
     assert cluster.check_equal() == wanted
