@@ -2,9 +2,12 @@
 // checks lengths only.
 #include "core/bitmap.h"
 
+#include <array>
 #include <bit>
 #include <cstring>
 #include <vector>
+
+#include "core/bits.h"
 
 namespace tidings {
 namespace {
@@ -14,6 +17,7 @@ constexpr std::uint32_t kCookieWithRuns = 12'347;
 constexpr std::size_t kMaxContainers = 65'536;
 constexpr std::uint32_t kMaxArray = 4'096;  ///< members of an array container
 constexpr std::size_t kBitsetBytes = 8'192;
+constexpr std::size_t kBitsetWords = kBitsetBytes / sizeof(std::uint64_t);
 constexpr std::size_t kNoOffsetThreshold =
     4;                                    ///< with runs, fewer containers have no offset header
 constexpr std::size_t kSingleBytes = 18;  ///< a set of one member
@@ -289,42 +293,6 @@ private:
     std::uint64_t written_ = 0;          ///< end of the last run written
 };
 
-/// Calls visit(from, to) for the runs of bits within each word.
-template <class Visit>
-void visit_runs(const char* words, Visit visit) {
-    for (std::size_t i = 0; i < kBitsetBytes / 8; ++i) {
-        std::uint64_t word = load64(words + 8 * i);
-        std::uint64_t at = 64 * i;
-        while (word != 0) {
-            const int zeros = std::countr_zero(word);
-            word >>= zeros;
-            at += static_cast<unsigned>(zeros);
-            const int ones = std::countr_one(word);
-            visit(at, at + static_cast<unsigned>(ones));
-            at += static_cast<unsigned>(ones);
-            word = ones == 64 ? 0 : word >> ones;
-        }
-    }
-}
-
-/// As a run container has them: start, length - 1.
-void put_runs(std::string& out, const char* words) {
-    std::uint64_t start = 0, end = 0;
-    const auto flush = [&] {
-        if (start == end) return;
-        put(out, static_cast<std::uint16_t>(start));
-        put(out, static_cast<std::uint16_t>(end - start - 1));
-    };
-    visit_runs(words, [&](std::uint64_t from, std::uint64_t to) {
-        if (from != end || start == end) {
-            flush();
-            start = from;
-        }
-        end = to;
-    });
-    flush();
-}
-
 void add_runs(const Container& container, RunWriter& writer) {
     const std::uint64_t base = std::uint64_t{container.key} << 16;
     switch (container.kind) {
@@ -334,11 +302,14 @@ void add_runs(const Container& container, RunWriter& writer) {
                 writer.add(member, member + 1);
             }
             break;
-        case Container::Kind::bitset:
-            visit_runs(container.data, [&](std::uint64_t from, std::uint64_t to) {
+        case Container::Kind::bitset: {
+            std::array<std::uint64_t, kBitsetWords> words;
+            std::memcpy(words.data(), container.data, kBitsetBytes);
+            bits::for_each_run(words, [&](std::uint64_t from, std::uint64_t to) {
                 writer.add(base + from, base + to);
             });
             break;
+        }
         case Container::Kind::run:
             for (std::uint32_t i = 0; i < container.runs; ++i) {
                 const std::uint64_t start = base + load16(container.data + 4 * i);
@@ -379,15 +350,9 @@ std::string serialize(const Bitmap& set) {
     return bytes;
 }
 
-std::string serialize_words(std::uint16_t key, const std::uint64_t* words) {
-    constexpr std::size_t kWords = kBitsetBytes / sizeof(std::uint64_t);
-    std::uint32_t cardinality = 0, runs = 0;
-    std::uint64_t before = 0;  // the last bit of the word before
-    for (std::size_t i = 0; i < kWords; ++i) {
-        cardinality += static_cast<std::uint32_t>(std::popcount(words[i]));
-        runs += static_cast<std::uint32_t>(std::popcount(words[i] & ~(words[i] << 1 | before)));
-        before = words[i] >> 63;
-    }
+std::string serialize_words(std::uint16_t key, const std::uint64_t* first) {
+    const bits::Words words(first, kBitsetWords);
+    const std::uint64_t cardinality = bits::count(words), runs = bits::count_runs(words);
     const bool array = cardinality <= kMaxArray;
     const bool as_runs = array ? 2 * runs < cardinality : 2 + 4 * runs < kBitsetBytes;
     std::string out;
@@ -405,13 +370,15 @@ std::string serialize_words(std::uint16_t key, const std::uint64_t* words) {
     if (!as_runs) put(out, static_cast<std::uint32_t>(out.size() + 4));
     if (as_runs) {
         put(out, static_cast<std::uint16_t>(runs));
-        put_runs(out, reinterpret_cast<const char*>(words));
+        bits::for_each_run(words, [&](std::uint64_t from, std::uint64_t to) {
+            put(out, static_cast<std::uint16_t>(from));
+            put(out, static_cast<std::uint16_t>(to - from - 1));
+        });
     } else if (array) {
-        for (std::size_t i = 0; i < kWords; ++i)
-            for (std::uint64_t word = words[i]; word != 0; word &= word - 1)
-                put(out, static_cast<std::uint16_t>(64 * i + std::countr_zero(word)));
+        bits::for_each(words,
+                       [&](std::uint64_t member) { put(out, static_cast<std::uint16_t>(member)); });
     } else {
-        out.append(reinterpret_cast<const char*>(words), kBitsetBytes);
+        out.append(reinterpret_cast<const char*>(first), kBitsetBytes);
     }
     return out;
 }

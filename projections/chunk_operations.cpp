@@ -1,7 +1,7 @@
 // The operations on chunks, as they are written. chunks.cpp reads them.
 #include <array>
-#include <bit>
 
+#include "core/bits.h"
 #include "projections/bytes.h"
 #include "projections/chunks.h"
 
@@ -61,31 +61,8 @@ void set_add_each(std::string& operand, const std::uint16_t* indexes, std::size_
     }
 }
 
-namespace {
-
-std::uint64_t count_runs(std::span<const std::uint64_t> words) {
-    std::uint64_t runs = 0, before = 0;  // the last bit of the word before
-    for (const std::uint64_t word : words) {
-        runs += static_cast<std::uint64_t>(std::popcount(word & ~(word << 1 | before)));
-        before = word >> 63;
-    }
-    return runs;
-}
-
-/// Where the next bit from `from` on is that is as `set`; beyond the last if there is none.
-std::uint64_t next_bit(std::span<const std::uint64_t> words, std::uint64_t from, bool set) {
-    for (std::uint64_t w = from / 64; w < words.size(); ++w) {
-        std::uint64_t word = set ? words[w] : ~words[w];
-        if (w == from / 64) word &= ~std::uint64_t{0} << from % 64;
-        if (word != 0) return w * 64 + static_cast<std::uint64_t>(std::countr_zero(word));
-    }
-    return words.size() * 64;
-}
-
-}  // namespace
-
 void set_add_bits(std::string& operand, std::uint16_t first, std::span<const std::uint64_t> words) {
-    const std::uint64_t runs = count_runs(words);
+    const std::uint64_t runs = bits::count_runs(words);
     if (runs > kRunsPerWord * words.size()) {
         ByteWriter out(operand);
         out.u8(5);
@@ -95,11 +72,9 @@ void set_add_bits(std::string& operand, std::uint16_t first, std::span<const std
         return;
     }
     RunsWriter out(operand, runs);
-    for (std::uint64_t from = next_bit(words, 0, true); from < words.size() * 64;) {
-        const std::uint64_t end = next_bit(words, from, false);
-        out.add(first * 64 + from, end - from);
-        from = next_bit(words, end, true);
-    }
+    bits::for_each_run(words, [&](std::uint64_t from, std::uint64_t to) {
+        out.add(std::uint64_t{first} * 64 + from, to - from);
+    });
 }
 void column_set(std::string& operand, std::uint16_t index, std::int64_t value) {
     std::array<char, 3 + kVarintBytes> bytes = {1, static_cast<char>(index),

@@ -1,10 +1,10 @@
 #include "projections/chunks.h"
 
 #include <array>
-#include <bit>
 #include <cstring>
 #include <limits>
 
+#include "core/bits.h"
 #include "core/limits.h"
 #include "projections/bytes.h"
 #include "projections/set_operations.h"
@@ -115,11 +115,9 @@ void SetChunk::apply(std::string_view operand) {
 }
 
 std::string encode_set(std::uint32_t base, const SetWords& words) {
-    std::uint64_t members = 0;
-    for (const std::uint64_t word : words) members += static_cast<unsigned>(std::popcount(word));
     std::string out;
     ByteWriter writer(out);
-    if (members > kSmallSet) {
+    if (bits::count(words) > kSmallSet) {
         writer.u8(kSetRoaring);
         writer.raw(
             serialize_words(static_cast<std::uint16_t>(base / limits::kSetChunk), words.data()));
@@ -127,13 +125,10 @@ std::string encode_set(std::uint32_t base, const SetWords& words) {
     }
     writer.u8(kSetSmall);
     std::uint64_t next = 0;
-    for (std::size_t i = 0; i < words.size(); ++i) {
-        for (std::uint64_t word = words[i]; word != 0; word &= word - 1) {
-            const std::uint64_t index = 64 * i + static_cast<unsigned>(std::countr_zero(word));
-            writer.varint(index - next);
-            next = index + 1;
-        }
-    }
+    bits::for_each(words, [&](std::uint64_t member) {
+        writer.varint(member - next);
+        next = member + 1;
+    });
     return out;
 }
 
@@ -142,37 +137,50 @@ std::size_t SetChunk::memory() const {
     return sizeof(*this) + 96 + bits.getSizeInBytes();
 }
 
-template <class F>
-void ColumnChunk::visit(F f) const {
-    switch (width_) {
+namespace {
+
+/// Calls f with a pointer to the values, const where the bytes are; not for the width 0.
+template <class Byte, class F>
+void visit_values(int width, Byte* bytes, F f) {
+    const auto visit_as = [&]<class Value>(Value) {
+        f(reinterpret_cast<std::conditional_t<std::is_const_v<Byte>, const Value*, Value*>>(bytes));
+    };
+    switch (width) {
         case 1:
-            f(reinterpret_cast<const std::int8_t*>(bytes_.data()));
+            visit_as(std::int8_t{});
             break;
         case 2:
-            f(reinterpret_cast<const std::int16_t*>(bytes_.data()));
+            visit_as(std::int16_t{});
             break;
         case 4:
-            f(reinterpret_cast<const std::int32_t*>(bytes_.data()));
+            visit_as(std::int32_t{});
             break;
         case 8:
-            f(reinterpret_cast<const std::int64_t*>(bytes_.data()));
+            visit_as(std::int64_t{});
             break;
         default:
             break;
     }
 }
 
+}  // namespace
+
+template <class F>
+void ColumnChunk::visit(F f) const {
+    visit_values(width_, bytes_.data(), f);
+}
+
+template <class F>
+void ColumnChunk::visit(F f) {
+    visit_values(width_, bytes_.data(), f);
+}
+
 void ColumnChunk::widen(int width) {
     std::vector<std::uint8_t> wider(static_cast<std::size_t>(size_) * width);
-    const auto copy = [&](auto* to) {
-        for (std::uint32_t i = 0; i < size_; ++i)
-            to[i] = static_cast<std::remove_reference_t<decltype(*to)>>(get(i));
-    };
-    if (width_ != 0) {
-        if (width == 2) copy(reinterpret_cast<std::int16_t*>(wider.data()));
-        if (width == 4) copy(reinterpret_cast<std::int32_t*>(wider.data()));
-        if (width == 8) copy(reinterpret_cast<std::int64_t*>(wider.data()));
-    }
+    visit_values(width, wider.data(), [&](auto* to) {
+        using Value = std::remove_reference_t<decltype(*to)>;
+        for (std::uint32_t i = 0; i < size_; ++i) to[i] = static_cast<Value>(get(i));
+    });
     bytes_ = std::move(wider);
     width_ = width;
 }
@@ -187,24 +195,9 @@ void ColumnChunk::set(std::uint32_t index, std::int64_t value) {
     if (index >= size_) throw StorageFailure("a stored column holds an index beyond its chunk");
     const int width = width_for(value);
     if (width > width_) widen(width);
-    switch (width_) {
-        case 1:
-            reinterpret_cast<std::int8_t*>(bytes_.data())[index] = static_cast<std::int8_t>(value);
-            break;
-        case 2:
-            reinterpret_cast<std::int16_t*>(bytes_.data())[index] =
-                static_cast<std::int16_t>(value);
-            break;
-        case 4:
-            reinterpret_cast<std::int32_t*>(bytes_.data())[index] =
-                static_cast<std::int32_t>(value);
-            break;
-        case 8:
-            reinterpret_cast<std::int64_t*>(bytes_.data())[index] = value;
-            break;
-        default:
-            break;
-    }
+    visit([&](auto* values) {
+        values[index] = static_cast<std::remove_reference_t<decltype(*values)>>(value);
+    });
 }
 
 bool ColumnChunk::all_zero() const {
@@ -288,12 +281,12 @@ std::string ColumnChunk::encode() const {
 void ColumnChunk::increment_each(std::string_view indexes) {
     for (std::size_t i = 0; i < indexes.size();) {
         // as far as the values have room
-        visit([&](const auto* values) {
-            using Value = std::remove_const_t<std::remove_reference_t<decltype(*values)>>;
+        visit([&](auto* values) {
+            using Value = std::remove_reference_t<decltype(*values)>;
             for (; i < indexes.size(); i += 2) {
                 const std::uint16_t index = load_u16(indexes.data() + i);
                 if (index >= size_ || values[index] == std::numeric_limits<Value>::max()) return;
-                ++const_cast<Value&>(values[index]);
+                ++values[index];
             }
         });
         if (i == indexes.size()) return;
@@ -395,20 +388,18 @@ std::string canonical_chunk(std::string_view key, std::string_view bytes) {
     return std::string(bytes);  // columns and lists have one form
 }
 
-void BitmapBuilder::container(std::uint16_t key, const std::uint64_t* words) {
-    constexpr std::size_t kWords = limits::kSetChunk / 64;
-    std::uint32_t cardinality = 0;
-    for (std::size_t i = 0; i < kWords; ++i) cardinality += std::popcount(words[i]);
+void BitmapBuilder::container(std::uint16_t key, const std::uint64_t* first) {
+    const bits::Words words(first, kSetWords);
+    const std::uint64_t cardinality = bits::count(words);
     if (cardinality == 0) return;
-    Container out{key, cardinality, {}};
+    Container out{key, static_cast<std::uint32_t>(cardinality), {}};
     if (cardinality > 4096) {
-        out.bytes.assign(reinterpret_cast<const char*>(words), 8 * kWords);
+        out.bytes.assign(reinterpret_cast<const char*>(first), words.size_bytes());
     } else {
         out.bytes.reserve(2 * cardinality);
         ByteWriter writer(out.bytes);
-        for (std::size_t i = 0; i < kWords; ++i)
-            for (std::uint64_t word = words[i]; word != 0; word &= word - 1)
-                writer.u16(static_cast<std::uint16_t>(64 * i + std::countr_zero(word)));
+        bits::for_each(
+            words, [&](std::uint64_t member) { writer.u16(static_cast<std::uint16_t>(member)); });
     }
     containers_.push_back(std::move(out));
 }

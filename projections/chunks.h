@@ -58,6 +58,8 @@ public:
 private:
     template <class F>
     void visit(F f) const;
+    template <class F>
+    void visit(F f);
     void widen(int width);
     /// Each of the indexes, 2 bytes little endian.
     void increment_each(std::string_view indexes);
