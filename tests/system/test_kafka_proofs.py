@@ -53,13 +53,22 @@ def test_a_process_that_lacks_the_partition_passes_on(make_cluster, kafka):
     partitions = 4
     cluster = make_cluster(kafka, partitions=partitions, **{"cluster.replicas": 1})
     processes = cluster.processes(None, None)
-    until("each partition has one holder", lambda: sorted(
-        p for held in cluster.held().values() for p in held) == list(range(partitions)))
+    auditors = [process.client(process.token("auditor")) for process in processes]
+
+    def shared_out():
+        """Each has its part, and both know whom to ask for the rest."""
+        held = cluster.held().values()
+        if len(held) < 2 or not all(held):
+            return False
+        return sorted(p for one in held for p in one) == list(range(partitions)) and all(
+            auditor.get("/v1/audit/checkpoint", query={"partition": p}).status == 200
+            for auditor in auditors for p in range(partitions))
+
+    until("each partition has one holder", shared_out)
     programs = [f"program-{number}" for number in range(8)]
     messages = [play(processes[0], program, messages=2)[0] for program in programs]
     answers, listed = [], []
-    for process in processes:
-        auditor = process.client(process.token("auditor"))
+    for auditor in auditors:
         lines = 0
         for p in range(partitions):
             note = auditor.get("/v1/audit/checkpoint", query={"partition": p})
