@@ -33,10 +33,11 @@ std::uint32_t load32(const char* at) {
     std::memcpy(&value, at, sizeof value);
     return value;
 }
-std::uint64_t load64(const char* at) {
-    std::uint64_t value;
-    std::memcpy(&value, at, sizeof value);
-    return value;
+/// Of a bitset container, wherever its bytes lie.
+std::array<std::uint64_t, kBitsetWords> load_words(const char* at) {
+    std::array<std::uint64_t, kBitsetWords> words;
+    std::memcpy(words.data(), at, kBitsetBytes);
+    return words;
 }
 static_assert(std::endian::native == std::endian::little, "the portable format is little-endian");
 
@@ -134,11 +135,7 @@ private:
         }
         container.kind = Container::Kind::bitset;
         if (!take(container.size(), container.data)) return false;
-        std::uint32_t members = 0;
-        for (std::size_t i = 0; i < kBitsetBytes; i += 8) {
-            members += static_cast<std::uint32_t>(std::popcount(load64(container.data + i)));
-        }
-        return members == container.cardinality;
+        return bits::count(load_words(container.data)) == container.cardinality;
     }
 
     bool parse_runs(Container& container) {
@@ -302,14 +299,11 @@ void add_runs(const Container& container, RunWriter& writer) {
                 writer.add(member, member + 1);
             }
             break;
-        case Container::Kind::bitset: {
-            std::array<std::uint64_t, kBitsetWords> words;
-            std::memcpy(words.data(), container.data, kBitsetBytes);
-            bits::for_each_run(words, [&](std::uint64_t from, std::uint64_t to) {
-                writer.add(base + from, base + to);
-            });
+        case Container::Kind::bitset:
+            bits::for_each_run(
+                load_words(container.data),
+                [&](std::uint64_t from, std::uint64_t to) { writer.add(base + from, base + to); });
             break;
-        }
         case Container::Kind::run:
             for (std::uint32_t i = 0; i < container.runs; ++i) {
                 const std::uint64_t start = base + load16(container.data + 4 * i);
